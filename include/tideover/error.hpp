@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <tideover/config.hpp>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <string>
+#include <system_error>
+#include <utility>
+
+namespace tideover::inline v0 {
+
+/// What a component of this library may answer instead of a value. Each message says the cause and what to do
+/// about it. Errors of the user's own functions are not translated: they pass through unchanged, or travel as
+/// `failure::cause`.
+enum class errc : int {
+  /// The caller's deadline passed before the result was there.
+  timed_out = 1,
+  /// The caller's stop_token was triggered while it waited.
+  cancelled,
+  /// A computation waits, directly or through others, for its own result.
+  recursive_computation,
+  /// The user's function failed; `failure::cause` holds its exception, if it threw one.
+  computation_failed,
+  /// An argument or option is outside its documented bounds; the text names field, value and bounds.
+  invalid_argument,
+  /// The component was closed.
+  closed,
+  /// A bounded queue has no room.
+  queue_full,
+};
+
+namespace detail {
+
+class error_category_type final : public std::error_category {
+ public:
+  constexpr error_category_type() noexcept = default;
+
+  const char* name() const noexcept override { return "tideover"; }
+
+  std::string message(int value) const override {
+    switch (static_cast<errc>(value)) {
+      case errc::timed_out:
+        return "timed out: the deadline passed before the result was there; "
+               "allow more time or look for what is slow";
+      case errc::cancelled:
+        return "cancelled: the caller's stop_token was triggered while it waited; "
+               "call again if the result is still wanted";
+      case errc::recursive_computation:
+        return "recursive computation: a computation waits for its own result; "
+               "compute what it needs under another key or outside of the cache";
+      case errc::computation_failed:
+        return "computation failed: the function that was to produce the value failed; "
+               "see the cause, nothing was stored";
+      case errc::invalid_argument:
+        return "invalid argument: outside of the documented bounds; correct the named field";
+      case errc::closed:
+        return "closed: the component no longer takes work; use it before it is closed";
+      case errc::queue_full:
+        return "queue full: no room for more work; shed load, retry later or raise the bound";
+    }
+    return "unknown tideover error " + std::to_string(value);
+  }
+
+  std::error_condition default_error_condition(int value) const noexcept override {
+    switch (static_cast<errc>(value)) {
+      case errc::timed_out:
+        return std::errc::timed_out;
+      case errc::cancelled:
+        return std::errc::operation_canceled;
+      case errc::recursive_computation:
+        return std::errc::resource_deadlock_would_occur;
+      case errc::invalid_argument:
+        return std::errc::invalid_argument;
+      case errc::queue_full:
+        return std::errc::resource_unavailable_try_again;
+      case errc::computation_failed:
+      case errc::closed:
+        break;
+    }
+    return {value, *this};
+  }
+};
+
+inline constinit error_category_type const the_error_category{};
+
+}  // namespace detail
+
+/// The category of `errc`. Thread-safe; never throws.
+inline std::error_category const& error_category() noexcept { return detail::the_error_category; }
+
+inline std::error_code make_error_code(errc e) noexcept {
+  return {static_cast<int>(e), detail::the_error_category};
+}
+
+}  // namespace tideover::inline v0
+
+template <>
+struct std::is_error_code_enum<tideover::errc> : std::true_type {};
+
+namespace tideover::inline v0 {
+
+/// Why there is no value: a code, when to try again (zero: unknown), and the exception behind it, if any.
+struct failure {
+  std::error_code code{};
+  std::chrono::nanoseconds retry_after{0};
+  std::exception_ptr cause{};
+};
+
+/// What the throwing verbs throw for failures of this library's own; carries the whole `failure`.
+class error : public std::system_error {
+ public:
+  explicit error(tideover::failure why) : std::system_error(why.code), failure_(std::move(why)) {}
+  /// `text` stands before the message of the code in `what()`.
+  error(tideover::failure why, std::string const& text)
+      : std::system_error(why.code, text), failure_(std::move(why)) {}
+  error(errc code, std::string const& text) : error(tideover::failure{.code = code}, text) {}
+
+  tideover::failure const& failure() const noexcept { return failure_; }
+
+ private:
+  tideover::failure failure_;
+};
+
+namespace detail {
+
+/// Throws `error`; where exceptions are off, says why and ends the program.
+[[noreturn]] TIDEOVER_COLD inline void raise(failure why, std::string const& text = {}) {
+#if TIDEOVER_EXCEPTIONS
+  if (text.empty()) throw error(std::move(why));
+  throw error(std::move(why), text);
+#else
+  std::fprintf(stderr, "%s: %s\n", text.c_str(), why.code.message().c_str());
+  std::abort();
+#endif
+}
+
+/// Bad input, named: "ttl_cache_options.capacity is 0; it must be between 1 and 4294967294".
+[[noreturn]] TIDEOVER_COLD inline void raise_out_of_bounds(std::string const& field, std::string const& value,
+                                                           std::string const& bounds) {
+  raise({.code = errc::invalid_argument}, field + " is " + value + "; it must be " + bounds);
+}
+
+}  // namespace detail
+
+}  // namespace tideover::inline v0

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+namespace tideover::inline v0 {
+
+/// What an operator tunes of a `ttl_cache`. The constructor throws `error(errc::invalid_argument)`, naming
+/// field, value and bounds, for anything outside of them.
+struct ttl_cache_options {
+  /// The most entries, 1 to 4,294,967,294. With `weigh_by` it is not a bound but the number expected, and
+  /// with `unbounded` too; it decides how many shards are used.
+  std::size_t capacity = 10'000;
+  /// How long an entry lives, above zero; a put may say otherwise for its own entry. Unused with `never`.
+  std::chrono::nanoseconds ttl = std::chrono::minutes(5);
+  /// Each life is shortened by a random share of up to this, 0.0 to 0.5, so that entries that were stored
+  /// together do not expire together.
+  double ttl_jitter = 0.0;
+  /// With `weigh_by` the most weight of all entries together, at least 1; must be left at 0 without it.
+  std::size_t max_weight = 0;
+};
+
+/// What one put says of its own entry.
+struct put_options {
+  /// This entry's life instead of `ttl_cache_options::ttl`. Zero or less: the entry is dead on arrival, so
+  /// nothing is stored, and what the key held is erased.
+  std::optional<std::chrono::nanoseconds> ttl = std::nullopt;
+};
+
+/// What a `ttl_cache` has counted since it was made; a consistent sum when no call is under way. Then
+/// gets = hits + misses, puts = inserted + replaced + refused, and
+/// inserted = resident + expired + evicted + erased + cleared.
+struct cache_stats {
+  std::uint64_t gets = 0;      ///< get, visit, get_or_compute, visit_or_compute and their try_ forms
+  std::uint64_t hits = 0;      ///< of these, those that found a live entry
+  std::uint64_t misses = 0;    ///< and those that did not, whether they computed, joined or gave up
+  std::uint64_t puts = 0;      ///< put, and computations that came to storing their result
+  std::uint64_t inserted = 0;  ///< puts of a key that was absent
+  std::uint64_t replaced = 0;  ///< puts of a key that was there
+  std::uint64_t refused = 0;   ///< puts that stored nothing: too heavy, no life, or no memory for a result
+  std::uint64_t expired = 0;   ///< removed because their time was up
+  std::uint64_t evicted = 0;   ///< removed to make room
+  std::uint64_t erased = 0;    ///< removed by erase, erase_if, or a put without life
+  std::uint64_t cleared = 0;   ///< removed by clear
+  std::uint64_t resident = 0;  ///< entries at this moment, the expired that are not freed yet among them
+  std::uint64_t weight = 0;    ///< their weight; equal to `resident` without `weigh_by`
+  std::uint64_t computations = 0;         ///< user functions started
+  std::uint64_t computations_failed = 0;  ///< of these, those that threw or returned a failure
+  std::uint64_t coalesced = 0;            ///< callers that joined a computation instead of starting one
+  std::uint64_t discarded = 0;            ///< results not stored, as the key was written or erased meanwhile
+  std::uint64_t waits_ended = 0;          ///< callers whose deadline or stop_token ended their wait
+  std::uint64_t recursions = 0;           ///< waits refused, as they would have closed a cycle
+  std::uint64_t listener_failures = 0;    ///< exceptions of the listener, swallowed
+};
+
+}  // namespace tideover::inline v0
