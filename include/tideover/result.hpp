@@ -120,6 +120,13 @@ class [[nodiscard]] result<void> {
   std::optional<tideover::failure> failure_;
 };
 
+namespace detail {
+template <class T>
+inline constexpr bool is_result = false;
+template <class T>
+inline constexpr bool is_result<result<T>> = true;
+}  // namespace detail
+
 /// How one item of a larger piece of work ended: delivered, or failed with a code and perhaps a cause.
 class [[nodiscard]] outcome {
  public:

@@ -27,8 +27,10 @@
 ///     };
 ///
 /// `victim` may name the entry that was inserted last: so a policy refuses admission. `no_entry` means that
-/// nothing has to leave. Replacing a value calls `on_hit`. Optional: `set_capacity(std::size_t)`, told before
-/// the first entry and at each change; it may throw, then nothing changes.
+/// nothing has to leave. Replacing a value calls `on_hit`. Optional: `on_replace(hooks, old, id)`, when a
+/// value can only be replaced by a new entry `id` in the place of `old` (without it: on_remove and
+/// on_insert); and `set_capacity(std::size_t)`, told before the first entry and at each change; it may throw,
+/// then nothing changes.
 namespace tideover::inline v0 {
 
 /// The number of an entry within its shard.
@@ -86,6 +88,13 @@ class entry_list {
     entry_links const around = links(id);
     (around.previous == no_entry ? front_ : links(around.previous).next) = around.next;
     (around.next == no_entry ? back_ : links(around.next).previous) = around.previous;
+  }
+  /// Puts `id` where `old` stood.
+  template <class Links>
+  void replace(Links links, entry_id old, entry_id id) noexcept {
+    entry_links const around = links(id) = links(old);
+    (around.previous == no_entry ? front_ : links(around.previous).next) = id;
+    (around.next == no_entry ? back_ : links(around.next).previous) = id;
   }
   template <class Links>
   void move_to_front(Links links, entry_id id) noexcept {

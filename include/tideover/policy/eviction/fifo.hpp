@@ -25,6 +25,10 @@ class fifo {
     order_.remove(links_of(hooks), id);
   }
   template <class Hooks>
+  void on_replace(Hooks hooks, entry_id old, entry_id id) noexcept {
+    order_.replace(links_of(hooks), old, id);
+  }
+  template <class Hooks>
   entry_id victim(Hooks) const noexcept {
     return order_.back();
   }

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <tideover/config.hpp>
+#include <tideover/policy/eviction.hpp>
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace tideover::inline v0::detail {
+
+/// Numbered slots that never move, recycled through a free list.
+///
+/// Numbers instead of pointers halve the links of everything that is built on them. The slots live in chunks
+/// of 16, 16, 32, 64 ... so that growing moves nothing, pauses for nothing but one allocation, and the way
+/// from a number to its slot is a bit scan and one load from a table that stays in the cache.
+///
+/// T is default-constructed when its slot is first used and destroyed with the slab; in between it is
+/// recycled as it is. It offers `entry_id next`, which is the slab's while the slot is free.
+template <class T, class Allocator>
+class slab {
+  using traits = typename std::allocator_traits<Allocator>::template rebind_traits<T>;
+  using slot_allocator = typename traits::allocator_type;
+  static_assert(std::is_same_v<typename traits::pointer, T*>, "tideover: fancy pointers are not supported");
+
+ public:
+  /// The most slots; numbers above it are free for others to mean something else by.
+  static constexpr entry_id max_size = 0xFFFF'0000u;
+
+  explicit slab(Allocator const& allocator) : allocator_(allocator) {}
+  slab(slab const&) = delete;
+  slab& operator=(slab const&) = delete;
+  ~slab() {
+    for (entry_id id = 0; id != used_; ++id) std::destroy_at(std::addressof((*this)[id]));
+    for (unsigned c = 0; c != chunks_.size() && chunks_[c] != nullptr; ++c) {
+      traits::deallocate(allocator_, chunks_[c], size_of_chunk(c));
+    }
+  }
+
+  T& operator[](entry_id id) noexcept {
+    place const at = place_of(id);
+    return chunks_[at.chunk][at.offset];
+  }
+  T const& operator[](entry_id id) const noexcept {
+    place const at = place_of(id);
+    return chunks_[at.chunk][at.offset];
+  }
+
+  /// How many slots have ever been used: ids are below it.
+  entry_id used() const noexcept { return used_; }
+
+  /// A free slot. O(1), one allocation when all chunks are full. Throws what the allocator throws, or
+  /// std::bad_alloc beyond `max_size`; then nothing has changed.
+  entry_id acquire() {
+    if (free_ != no_entry) {
+      entry_id const id = free_;
+      free_ = (*this)[id].next;
+      return id;
+    }
+    return acquire_new();
+  }
+  void release(entry_id id) noexcept {
+    (*this)[id].next = free_;
+    free_ = id;
+  }
+  bool has_free() const noexcept { return free_ != no_entry; }
+  /// Takes a whole chain of slots, linked by `next`, as free ones; the free list must be empty.
+  void adopt_free(entry_id chain) noexcept { free_ = chain; }
+
+ private:
+  static constexpr unsigned first_bits = 4;
+  static constexpr std::uint32_t first_size = 1u << first_bits;
+  struct place {
+    unsigned chunk;
+    std::uint32_t offset;
+  };
+  /// Chunk 0 holds 0..15, chunk c holds 16 << (c - 1) slots from number 16 << (c - 1) on.
+  static place place_of(entry_id id) noexcept {
+    unsigned const chunk = static_cast<unsigned>(std::bit_width(id >> first_bits));
+    return {chunk, id - (chunk == 0 ? 0u : first_size << (chunk - 1))};
+  }
+  static std::size_t size_of_chunk(unsigned chunk) noexcept {
+    return std::size_t{first_size} << (chunk == 0 ? 0 : chunk - 1);
+  }
+
+  TIDEOVER_COLD entry_id grow() {
+    if (used_ >= max_size) {
+#if TIDEOVER_EXCEPTIONS
+      throw std::bad_alloc();
+#else
+      std::abort();
+#endif
+    }
+    place const at = place_of(used_);
+    if (chunks_[at.chunk] == nullptr) {
+      chunks_[at.chunk] = traits::allocate(allocator_, size_of_chunk(at.chunk));
+    }
+    return used_;
+  }
+  entry_id acquire_new() {
+    place const at = place_of(used_);
+    if (used_ >= max_size || chunks_[at.chunk] == nullptr) grow();
+    std::construct_at(chunks_[at.chunk] + at.offset);
+    return used_++;
+  }
+
+  std::array<T*, 32 - first_bits + 1> chunks_{};
+  entry_id used_ = 0;
+  entry_id free_ = no_entry;
+  [[no_unique_address]] slot_allocator allocator_;
+};
+
+}  // namespace tideover::inline v0::detail

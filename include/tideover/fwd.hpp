@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// Declarations of what the library's headers define, for headers that only name them.
+namespace tideover::inline v0 {
+
+struct instant;
+struct deadline;
+struct failure;
+class error;
+class outcome;
+template <class T>
+class result;
+template <class T>
+struct cached;
+
+class steady;
+class coarse;
+class manual_clock;
+
+struct ttl_cache_options;
+struct put_options;
+struct cache_stats;
+template <class Key, class Value, class... Policies>
+class ttl_cache;
+
+}  // namespace tideover::inline v0

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// The core in one include, for a first try; services include the headers that they use.
+#include <tideover/cache_store.hpp>
+#include <tideover/cached.hpp>
+#include <tideover/config.hpp>
+#include <tideover/deadline.hpp>
+#include <tideover/error.hpp>
+#include <tideover/fwd.hpp>
+#include <tideover/instant.hpp>
+#include <tideover/policy/backoff.hpp>
+#include <tideover/policy/executor.hpp>
+#include <tideover/result.hpp>
+#include <tideover/ttl_cache.hpp>
+#include <tideover/version.hpp>

@@ -1,0 +1,1324 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <tideover/config.hpp>
+#include <tideover/deadline.hpp>
+#include <tideover/detail/cache/shard.hpp>
+#include <tideover/error.hpp>
+#include <tideover/instant.hpp>
+#include <tideover/policy/allocator.hpp>
+#include <tideover/policy/clock.hpp>
+#include <tideover/policy/eviction.hpp>
+#include <tideover/policy/eviction/fifo.hpp>
+#include <tideover/policy/eviction/lru.hpp>
+#include <tideover/policy/eviction/unbounded.hpp>
+#include <tideover/policy/expiry.hpp>
+#include <tideover/policy/expiry/after_access.hpp>
+#include <tideover/policy/expiry/after_write.hpp>
+#include <tideover/policy/expiry/never.hpp>
+#include <tideover/policy/hashing.hpp>
+#include <tideover/policy/listener.hpp>
+#include <tideover/policy/locking.hpp>
+#include <tideover/policy/policy.hpp>
+#include <tideover/policy/rng.hpp>
+#include <tideover/policy/weigher.hpp>
+#include <tideover/result.hpp>
+#include <tideover/ttl_cache_options.hpp>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace tideover::inline v0 {
+
+/// The axes of `ttl_cache`.
+using cache_axes = axes<axis::eviction, axis::expiry, axis::locking, axis::clock, axis::hashing,
+                        axis::weigher, axis::listener, axis::allocator, axis::rng>;
+
+/// A bounded map whose entries expire, shared by threads, that computes what it misses once.
+///
+///     tideover::ttl_cache<std::string, profile> profiles({.capacity = 10'000, .ttl = 60s});
+///     profiles.put("user:1", p);
+///     if (std::optional<profile> hit = profiles.get("user:1")) greet(*hit);
+///     profile v = profiles.get_or_compute("user:2", [](auto const& key) { return load(key); });
+///
+/// Policies, in any order after Key and Value; objects of those with state are passed after the options:
+///   eviction  lru (default), fifo, unbounded            expiry    after_write (default), after_access, never
+///   locking   sharded<16> (default), one_mutex, single_threaded
+///   clock     coarse (default), steady, manual_clock    hashing   seeded_hash (default), hash_by<Hash,
+///   Equal> weigher   count (default), weigh_by<F>              listener  silent (default), listen_by<F>,
+///   your own allocator std_allocator (default), allocate_with<A>, pmr_allocator         rng       xoshiro
+///   (default)
+///
+/// Values   Key and Value need no default constructor. `get`, `peek` and `get_or_compute` copy the value out;
+///          values that cannot be copied are read by `visit` and `visit_or_compute`. A lookup takes whatever
+///          the hashing policy accepts: a std::string key is found by a std::string_view.
+/// Expiry   Tested on every read: at `now >= deadline` an entry is gone, freed or not. What has expired is
+///          freed a few at each put, on the read that meets it, and all of it by `maintain()`.
+/// Threads  All members may be called at once, but with `single_threaded`. User functions (compute, visitor,
+///          predicate, weigher, listener) run without any lock and may call the cache; hash, equality, copy
+///          and move may run under a shard's lock and may not. Removed values are destroyed without a lock.
+/// Throws   What user functions, hash, equality, copies and allocation throw; a single-key call that throws
+///          has changed nothing. Own failures throw `tideover::error`; the `try_` verbs return them.
+/// Cost     get: one hash, one lock, no allocation. put: the same, and at most one allocation while growing.
+///          All single-key calls are O(1), amortised over growth.
+///
+/// The cache must outlive every call; a visitor or computation still running in its destructor is a caller's
+/// mistake that debug builds assert. The destructor tells the listener nothing.
+template <class Key, class Value, class... Policies>
+class ttl_cache {
+  static_assert(cache_axes::accept<Policies...>);
+  static_assert(std::is_object_v<Key> && !std::is_const_v<Key> && std::is_object_v<Value> &&
+                    !std::is_const_v<Value>,
+                "tideover::ttl_cache: Key and Value are object types without const");
+
+ public:
+  using key_type = Key;
+  using mapped_type = Value;
+  using options = ttl_cache_options;
+  using eviction_type = policy_for<axis::eviction, lru, Policies...>;
+  using expiry_type = policy_for<axis::expiry, after_write, Policies...>;
+  using locking_type = policy_for<axis::locking, sharded<>, Policies...>;
+  using clock_type = policy_for<axis::clock, coarse, Policies...>;
+  using hashing_type = policy_for<axis::hashing, seeded_hash, Policies...>;
+  using weigher_type = policy_for<axis::weigher, count, Policies...>;
+  using listener_type = policy_for<axis::listener, silent, Policies...>;
+  using allocator_policy_type = policy_for<axis::allocator, std_allocator, Policies...>;
+  using rng_type = policy_for<axis::rng, xoshiro, Policies...>;
+
+  static_assert(eviction_policy<eviction_type>,
+                "tideover::ttl_cache: see tideover::eviction_policy in <tideover/policy/eviction.hpp>");
+  static_assert(expiry_policy<expiry_type>,
+                "tideover::ttl_cache: see tideover::expiry_policy in <tideover/policy/expiry.hpp>");
+  static_assert(locking_policy<locking_type>,
+                "tideover::ttl_cache: see tideover::locking_policy in <tideover/policy/locking.hpp>");
+  static_assert(clock_policy<clock_type>,
+                "tideover::ttl_cache: see tideover::clock_policy in <tideover/policy/clock.hpp>");
+  static_assert(hashing_policy<hashing_type, Key>,
+                "tideover::ttl_cache: see tideover::hashing_policy in <tideover/policy/hashing.hpp>");
+  static_assert(weigher_policy<weigher_type, Key, Value>,
+                "tideover::ttl_cache: see tideover::weigher_policy in <tideover/policy/weigher.hpp>");
+  static_assert(cache_listener<listener_type, Key, Value>,
+                "tideover::ttl_cache: see tideover::cache_listener in <tideover/policy/listener.hpp>");
+  static_assert(allocator_policy<allocator_policy_type>,
+                "tideover::ttl_cache: see tideover::allocator_policy in <tideover/policy/allocator.hpp>");
+  static_assert(rng_policy<rng_type>,
+                "tideover::ttl_cache: see tideover::rng_policy in <tideover/policy/rng.hpp>");
+
+  // ---- Making one -----------------------------------------------------------------------------------------
+
+  /// The options, `({})` for the defaults, then objects of the policies named above that have state, in any
+  /// order. Throws `error` (errc::invalid_argument) naming field, value and bounds.
+  template <class... P>
+    requires(detail::is_one_of<P, eviction_type, expiry_type, locking_type, clock_type, hashing_type,
+                               weigher_type, listener_type, allocator_policy_type, rng_type>&&...)
+  explicit ttl_cache(options o, P&&... policies)
+      : options_((check(o), o)),
+        capacity_(o.capacity),
+        clock_(detail::take_policy<clock_type>(std::forward<P>(policies)...)),
+        hashing_(detail::take_policy<hashing_type>(std::forward<P>(policies)...)),
+        weigher_(detail::take_policy<weigher_type>(std::forward<P>(policies)...)),
+        listener_(detail::take_policy<listener_type>(std::forward<P>(policies)...)),
+        expiry_(detail::take_policy<expiry_type>(std::forward<P>(policies)...)),
+        allocator_(detail::take_policy<allocator_policy_type>(std::forward<P>(policies)...).allocator()),
+        shard_count_(shards_for(o.capacity)),
+        shards_(make_shards(detail::take_policy<eviction_type>(std::forward<P>(policies)...),
+                            detail::take_policy<rng_type>(std::forward<P>(policies)...))) {}
+  ttl_cache(ttl_cache const&) = delete;
+  ttl_cache& operator=(ttl_cache const&) = delete;
+  ~ttl_cache();
+
+  // ---- One key --------------------------------------------------------------------------------------------
+
+  /// Stores `value` under `key`, in place of what was there. Returns whether the entry is resident now: false
+  /// if it was refused (heavier than the bound, or a TTL of zero or less, and then the key is erased, since
+  /// what it held is out of date) or if the eviction policy would not admit it.
+  template <class K = Key, class V = Value>
+    requires(std::constructible_from<Key, K>&& std::constructible_from<Value, V>)
+  bool put(K&& key, V&& value, put_options const& o = {});
+
+  /// A copy of the live value; counts as a use.
+  template <class K = Key>
+  std::optional<Value> get(K const& key) requires std::copy_constructible<Value>;
+
+  /// A copy of the live value; does not count as a use, changes nothing.
+  template <class K = Key>
+  std::optional<Value> peek(K const& key) const requires std::copy_constructible<Value>;
+
+  /// Whether there is a live value; does not count as a use, changes nothing.
+  template <class K = Key>
+  bool contains(K const& key) const;
+
+  /// How long the entry has still to live, `nanoseconds::max()` if it does not expire; nothing if there is no
+  /// live one. Does not count as a use.
+  template <class K = Key>
+  std::optional<std::chrono::nanoseconds> remaining_life(K const& key) const;
+
+  /// Calls `visitor(Value const&)` on the live value, if any, and returns whether there was one. No lock is
+  /// held; the value stays alive and unchanged until the visitor returns, even if the key is erased or
+  /// replaced meanwhile. Counts as a use. What the visitor throws passes through.
+  template <class K = Key, class Visitor>
+  bool visit(K const& key, Visitor&& visitor);
+
+  /// Removes the entry; returns whether a live one was there. A computation under way for the key is not
+  /// stored when it ends.
+  template <class K = Key>
+  bool erase(K const& key);
+
+  // ---- Computing what is missing
+  // ---------------------------------------------------------------------------
+  //
+  // `compute(Key const&)`, or `compute()`, gives a value, or a `result` of one. It runs on the calling
+  // thread, outside of every lock, once however many callers ask for the key meanwhile: the others wait for
+  // it and get the same value. If it throws, its exception reaches exactly the callers that waited, nothing
+  // is stored, and the next call computes anew. If the key is put, erased or cleared meanwhile, that wins:
+  // the callers get the result, it is not stored, and a call that begins after the change computes anew. A
+  // wait that would close a cycle of waits fails with errc::recursive_computation. `until` ends this caller's
+  // own wait (errc::timed_out, errc::cancelled), not the computation; the one who computes does not look at
+  // it.
+
+#if TIDEOVER_EXCEPTIONS
+  /// A copy of the live value, else of the computed one.
+  template <class K = Key, class F>
+  Value get_or_compute(K&& key, F&& compute) requires std::copy_constructible<Value>;
+  template <class K = Key, class F>
+  Value get_or_compute(K&& key, F&& compute, deadline const& until) requires std::copy_constructible<Value>;
+
+  /// What `visitor(Value const&)` returns for the live value, else for the computed one; see `visit`.
+  template <class K = Key, class F, class Visitor>
+    requires std::is_invocable_v<Visitor&, Value const&> std::invoke_result_t<Visitor&, Value const&>
+    visit_or_compute(K&& key, F&& compute, Visitor&& visitor);
+  template <class K = Key, class F, class Visitor>
+    requires std::is_invocable_v<Visitor&, Value const&> std::invoke_result_t<Visitor&, Value const&>
+    visit_or_compute(K&& key, F&& compute, Visitor&& visitor, deadline const& until);
+#endif
+
+  /// As `get_or_compute`, but what `compute` throws or returns as a failure comes back as a failure: its own,
+  /// or errc::computation_failed with the exception as its cause.
+  template <class K = Key, class F>
+  result<Value> try_get_or_compute(K&& key, F&& compute) requires std::copy_constructible<Value>;
+  template <class K = Key, class F>
+  result<Value> try_get_or_compute(K&& key, F&& compute,
+                                   deadline const& until) requires std::copy_constructible<Value>;
+  template <class K = Key, class F, class Visitor>
+    requires std::is_invocable_v<Visitor&, Value const&> result<std::invoke_result_t<Visitor&, Value const&>>
+    try_visit_or_compute(K&& key, F&& compute, Visitor&& visitor);
+  template <class K = Key, class F, class Visitor>
+    requires std::is_invocable_v<Visitor&, Value const&> result<std::invoke_result_t<Visitor&, Value const&>>
+    try_visit_or_compute(K&& key, F&& compute, Visitor&& visitor, deadline const& until);
+
+  // ---- All keys -------------------------------------------------------------------------------------------
+
+  /// Removes every entry; no computation under way will be stored. Shard by shard: what is put meanwhile
+  /// stays if its shard has been cleared already. O(entries).
+  void clear();
+
+  /// Removes the live entries for which `predicate(Key const&, Value const&)`; returns how many. Each entry
+  /// that is there all the while is asked once. If the predicate throws, what was removed until then stays
+  /// removed.
+  template <class Predicate>
+    requires std::predicate<Predicate&, Key const&, Value const&> std::size_t erase_if(Predicate predicate);
+
+  /// Calls `f(Key const&, Value const&)` once for each live entry that is there all the while, in no order.
+  /// Not a use.
+  template <class F>
+    requires std::invocable<F&, Key const&, Value const&>
+  void for_each(F f);
+
+  /// Frees all that has expired and returns how much that was. O(expired). An expired entry is found at most
+  /// 1.05 ms after its deadline, and one clock step.
+  std::size_t maintain();
+
+  // ---- Observing and tuning -------------------------------------------------------------------------------
+
+  /// Resident entries, among them the expired that are not freed yet; at most `capacity()` at any instant.
+  std::size_t size() const;
+  std::size_t capacity() const noexcept { return capacity_.load(std::memory_order_relaxed); }
+  /// Evicts at once what no longer fits. Throws `error` below the number of shards, which is fixed at
+  /// construction, and above 4,000,000,000. Entries move between no shards.
+  void set_capacity(std::size_t capacity);
+  /// The weight of all resident entries. With `weigh_by` a put may be over the bound until it returns, and
+  /// then by no more than the entries that are being put at that instant.
+  std::size_t weight() const;
+  cache_stats stats() const;
+  options const& configured() const noexcept { return options_; }
+  std::size_t shards() const noexcept { return shard_count_; }
+  clock_type const& clock() const noexcept { return clock_; }
+  listener_type& listener() noexcept { return listener_; }
+
+ private:
+  struct parts {
+    using key_type = Key;
+    using value_type = Value;
+    using eviction_type = ttl_cache::eviction_type;
+    using expiry_type = ttl_cache::expiry_type;
+    using locking_type = ttl_cache::locking_type;
+    using weigher_type = ttl_cache::weigher_type;
+    using rng_type = ttl_cache::rng_type;
+    using allocator_type = typename allocator_policy_type::allocator_type;
+    static constexpr bool is_silent = std::is_same_v<listener_type, silent>;
+  };
+  using shard_type = detail::cache_shard<parts>;
+  using node_type = typename shard_type::node;
+  using lock_type = std::unique_lock<typename locking_type::mutex_type>;
+  template <class T>
+  using cell = typename locking_type::template cell<T>;
+  using shard_traits =
+      typename std::allocator_traits<typename parts::allocator_type>::template rebind_traits<shard_type>;
+
+  static constexpr bool weighs = weigher_type::weighs;
+  static constexpr std::size_t most_entries = 4'000'000'000;
+  static constexpr std::size_t entries_per_shard = 2048;
+  /// How many entries a put looks at for expired ones: more than it adds work for (at most one step for each
+  /// level that an entry with a common TTL falls through), and bounded.
+  static constexpr std::size_t expiry_steps_per_put = 8;
+  static constexpr std::size_t entries_per_lock = 256;  // bulk calls let others in after so many
+  static constexpr bool replaces_in_place =
+      std::is_nothrow_swappable_v<Value> && std::is_nothrow_move_constructible_v<Value>;
+
+  class pinned;
+  class leader;
+  struct throwing;
+  struct returning;
+  struct copying;
+  template <class Visitor>
+  struct visiting;
+
+  static void check(options const& o);
+  static std::string capacity_bounds(std::size_t least);
+  static std::size_t shards_for(std::size_t capacity) noexcept;
+  shard_type* make_shards(eviction_type const& eviction, rng_type rng);
+  std::size_t share(std::size_t capacity, std::size_t shard) const noexcept;
+
+  template <class K>
+  static constexpr bool is_lookup_key = hashing_type::template accepts<Key, std::remove_cvref_t<K>>;
+  shard_type& shard_of(std::uint64_t hash) const noexcept {
+    return shards_[static_cast<std::size_t>(hash >> 40) & (shard_count_ - 1)];
+  }
+  instant now() const noexcept {
+    if constexpr (expiry_type::expires) {
+      return clock_.now();
+    } else {
+      return {};
+    }
+  }
+  bool overweight() const noexcept {
+    return weighs && total_weight_.load(std::memory_order_relaxed) > options_.max_weight;
+  }
+  std::chrono::nanoseconds life_of(shard_type& s, put_options const& o) const noexcept;
+
+  /// The key as it is if the hashing policy takes it, else as a Key.
+  template <class K>
+  static decltype(auto) lookup_key(K&& key) {
+    if constexpr (is_lookup_key<K>) {
+      return std::forward<K>(key);
+    } else {
+      return Key(std::forward<K>(key));
+    }
+  }
+
+  template <class K>
+  bool store(K&& key, Value&& value, put_options const& o);
+  template <class K>
+  void refuse(K const& key);
+  template <class K, class Also>
+  bool remove(K const& key, Also also);
+  template <class K>
+  entry_id find_live(shard_type& s, std::uint64_t hash, K const& key, instant t, detail::removed_chain& gone);
+  template <class K, class F>
+  bool look(K const& key, F f) const;
+
+  template <class Exit, class K, class F, class Deadline, class Read>
+  auto obtain(K&& key, F& compute, Deadline const& until, Read read) -> typename Exit::template type<Read>;
+  template <class Exit, class Deadline, class Read>
+  auto join(shard_type& s, entry_id flight, Deadline const& until, Read& read) ->
+      typename Exit::template type<Read>;
+  template <class Exit, class F, class Read>
+  auto lead(shard_type& s, entry_id flight, std::uint64_t hash, F& compute, Read& read) ->
+      typename Exit::template type<Read>;
+  template <class F>
+  static std::optional<failure> produce(node_type& n, F& compute);
+  void leave_flight(shard_type& s, entry_id flight) noexcept;
+
+  template <class F>
+  void for_each_pinned(F f);
+  void free_some_expired(shard_type& s, instant t, detail::removed_chain& gone) const noexcept;
+  void make_room(shard_type& s, detail::removed_chain& gone) noexcept;
+  void make_room_elsewhere() noexcept;
+  void tell(Key const& key, Value const& value, removal_cause cause) noexcept;
+  void dispose(shard_type& s, detail::removed_chain gone) noexcept;
+  void unmake(shard_type* shards, std::size_t made) noexcept;
+
+  options options_;
+  cell<std::size_t> capacity_;
+  cell<std::size_t> total_weight_{0};
+  cell<std::uint64_t> listener_failures_{0};
+  cell<std::uint64_t> waits_ended_{0};
+  cell<std::uint64_t> recursions_{0};
+  [[no_unique_address]] clock_type clock_;
+  [[no_unique_address]] hashing_type hashing_;
+  [[no_unique_address]] weigher_type weigher_;
+  [[no_unique_address]] listener_type listener_;
+  [[no_unique_address]] expiry_type expiry_;
+  [[no_unique_address]] typename shard_traits::allocator_type allocator_;
+  [[no_unique_address]] typename locking_type::mutex_type resizing_;
+  std::size_t shard_count_;
+  shard_type* shards_;
+};
+
+// ---- Making one -------------------------------------------------------------------------------------------
+
+template <class Key, class Value, class... Policies>
+auto ttl_cache<Key, Value, Policies...>::make_shards(eviction_type const& eviction, rng_type rng)
+    -> shard_type* {
+  // Until all are made, what was made is unmade if the next one fails.
+  struct maker {
+    ttl_cache& cache;
+    shard_type* shards;
+    std::size_t made = 0;
+    ~maker() {
+      if (shards != nullptr) cache.unmake(shards, made);
+    }
+  } making{*this, shard_traits::allocate(allocator_, shard_count_)};
+  typename parts::allocator_type const allocator(allocator_);
+  for (; making.made != shard_count_; ++making.made) {
+    std::construct_at(making.shards + making.made, eviction, share(options_.capacity, making.made), now(),
+                      rng(), total_weight_, allocator);
+  }
+  return std::exchange(making.shards, nullptr);
+}
+
+template <class Key, class Value, class... Policies>
+ttl_cache<Key, Value, Policies...>::~ttl_cache() {
+  unmake(shards_, shard_count_);
+}
+
+template <class Key, class Value, class... Policies>
+void ttl_cache<Key, Value, Policies...>::unmake(shard_type* shards, std::size_t made) noexcept {
+  std::destroy_n(shards, made);
+  shard_traits::deallocate(allocator_, shards, shard_count_);
+}
+
+template <class Key, class Value, class... Policies>
+void ttl_cache<Key, Value, Policies...>::check(options const& o) {
+  using std::to_string;
+  if (o.capacity < 1 || o.capacity > most_entries) {
+    detail::raise_out_of_bounds("ttl_cache_options.capacity", to_string(o.capacity), capacity_bounds(1));
+  }
+  if (expiry_type::expires && o.ttl <= std::chrono::nanoseconds(0)) {
+    detail::raise_out_of_bounds("ttl_cache_options.ttl", to_string(o.ttl.count()) + " ns", "above 0 ns");
+  }
+  if (!(o.ttl_jitter >= 0.0 && o.ttl_jitter <= 0.5)) {  // NaN fails every comparison
+    detail::raise_out_of_bounds("ttl_cache_options.ttl_jitter", to_string(o.ttl_jitter),
+                                "between 0.0 and 0.5");
+  }
+  if (weighs && o.max_weight < 1) {
+    detail::raise_out_of_bounds("ttl_cache_options.max_weight", "0", "at least 1 with a weigher");
+  }
+  if (!weighs && o.max_weight != 0) {
+    detail::raise_out_of_bounds("ttl_cache_options.max_weight", to_string(o.max_weight),
+                                "0 without a weigher (see tideover::weigh_by)");
+  }
+}
+
+template <class Key, class Value, class... Policies>
+std::string ttl_cache<Key, Value, Policies...>::capacity_bounds(std::size_t least) {
+  return "between " + std::to_string(least) + " and " + std::to_string(most_entries);
+}
+
+template <class Key, class Value, class... Policies>
+std::size_t ttl_cache<Key, Value, Policies...>::shards_for(std::size_t capacity) noexcept {
+  return std::clamp<std::size_t>(std::bit_floor(capacity / entries_per_shard), 1, locking_type::max_shards);
+}
+
+template <class Key, class Value, class... Policies>
+std::size_t ttl_cache<Key, Value, Policies...>::share(std::size_t capacity,
+                                                      std::size_t shard) const noexcept {
+  return capacity / shard_count_ + (shard < capacity % shard_count_ ? 1 : 0);
+}
+
+// ---- One key ----------------------------------------------------------------------------------------------
+
+template <class Key, class Value, class... Policies>
+template <class K, class V>
+  requires(std::constructible_from<Key, K>&& std::constructible_from<Value, V>)
+bool ttl_cache<Key, Value, Policies...>::put(K&& key, V&& value, put_options const& o) {
+  if (o.ttl && *o.ttl <= std::chrono::nanoseconds(0)) {
+    refuse(lookup_key(std::forward<K>(key)));
+    return false;
+  }
+  if constexpr (is_lookup_key<K> && (!weighs || std::is_same_v<std::remove_cvref_t<K>, Key>)) {
+    return store(std::forward<K>(key), Value(std::forward<V>(value)), o);
+  } else {
+    return store(Key(std::forward<K>(key)), Value(std::forward<V>(value)), o);
+  }
+}
+
+template <class Key, class Value, class... Policies>
+template <class K>
+bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_options const& o) {
+  std::size_t weight = 1;
+  if constexpr (weighs) {
+    weight = weigher_(std::as_const(key), std::as_const(value));
+    if (weight > options_.max_weight) {
+      refuse(key);
+      return false;
+    }
+  }
+  std::uint64_t const hash = hashing_(key);
+  instant const t = now();
+  shard_type& s = shard_of(hash);
+  detail::removed_chain gone;
+  entry_id rewritten = no_entry;
+  entry_id id = no_entry;
+  bool stored = false;
+  {
+    lock_type lock(s.mutex);
+    entry_id const running = s.find_flight(hashing_, hash, key);
+    entry_id const old = s.find(hashing_, hash, key);
+    bool const dead = old != no_entry && s.expired(expiry_, old, t);
+    // What may throw comes first in each branch.
+    if (old == no_entry || dead) {
+      s.reserve_one_more();
+      id = s.make(hash, std::forward<K>(key), std::move(value));
+      if (dead) s.unlink(old, removal_cause::expired, gone);
+      free_some_expired(s, t, gone);
+      s.link(expiry_, hash, id, t, life_of(s, o), weight);
+      ++s.counts.inserted;
+    } else if (replaces_in_place && s.exclusive(old)) {
+      id = old;
+      if constexpr (replaces_in_place) {
+        using std::swap;
+        swap(s[id].value, value);
+      }
+      s.rewritten(expiry_, id, t, life_of(s, o), weight);
+      ++s.counts.replaced;
+      if constexpr (!parts::is_silent) {
+        s.pin(id);
+        rewritten = id;
+      }
+      free_some_expired(s, t, gone);
+    } else {
+      id = s.make(hash, std::forward<K>(key), std::move(value));
+      s.substitute(expiry_, old, id, t, life_of(s, o), weight, gone);
+      ++s.counts.replaced;
+      free_some_expired(s, t, gone);
+    }
+    s.forget_flight(running);
+    make_room(s, gone);
+    stored = s[id].where == node_type::state::resident;
+  }
+  if (rewritten != no_entry) {
+    tell(s[rewritten].key, value, removal_cause::replaced);
+    s.unpin(rewritten);
+  }
+  dispose(s, gone);
+  make_room_elsewhere();
+  return stored;
+}
+
+/// A put that stores nothing: what the key held is out of date.
+template <class Key, class Value, class... Policies>
+template <class K>
+void ttl_cache<Key, Value, Policies...>::refuse(K const& key) {
+  remove(key, [](shard_type& s) { ++s.counts.refused; });
+}
+
+template <class Key, class Value, class... Policies>
+template <class K>
+bool ttl_cache<Key, Value, Policies...>::erase(K const& key) {
+  return remove(lookup_key(key), [](shard_type&) {});
+}
+
+template <class Key, class Value, class... Policies>
+template <class K, class Also>
+bool ttl_cache<Key, Value, Policies...>::remove(K const& key, Also also) {
+  std::uint64_t const hash = hashing_(key);
+  instant const t = now();
+  shard_type& s = shard_of(hash);
+  detail::removed_chain gone;
+  bool live = false;
+  {
+    lock_type lock(s.mutex);
+    entry_id const running = s.find_flight(hashing_, hash, key);
+    entry_id const id = s.find(hashing_, hash, key);
+    s.forget_flight(running);
+    if (id != no_entry) {
+      live = !s.expired(expiry_, id, t);
+      s.unlink(id, live ? removal_cause::erased : removal_cause::expired, gone);
+    }
+    also(s);
+  }
+  dispose(s, gone);
+  return live;
+}
+
+template <class Key, class Value, class... Policies>
+template <class K>
+std::optional<Value> ttl_cache<Key, Value, Policies...>::get(
+    K const& key) requires std::copy_constructible<Value> {
+  auto&& wanted = lookup_key(key);
+  std::uint64_t const hash = hashing_(wanted);
+  instant const t = now();
+  shard_type& s = shard_of(hash);
+  std::optional<Value> copy;
+  detail::removed_chain gone;
+  {
+    lock_type lock(s.mutex);
+    entry_id const id = find_live(s, hash, wanted, t, gone);
+    if (id == no_entry) {
+      ++s.counts.misses;
+    } else {
+      copy.emplace(std::as_const(s[id].value));
+      ++s.counts.hits;
+      s.touch(expiry_, id, t);
+    }
+  }
+  dispose(s, gone);
+  return copy;
+}
+
+template <class Key, class Value, class... Policies>
+template <class K>
+std::optional<Value> ttl_cache<Key, Value, Policies...>::peek(
+    K const& key) const requires std::copy_constructible<Value> {
+  std::optional<Value> copy;
+  look(key, [&](node_type const& n, instant) { copy.emplace(n.value); });
+  return copy;
+}
+
+template <class Key, class Value, class... Policies>
+template <class K>
+bool ttl_cache<Key, Value, Policies...>::contains(K const& key) const {
+  return look(key, [](node_type const&, instant) {});
+}
+
+template <class Key, class Value, class... Policies>
+template <class K>
+std::optional<std::chrono::nanoseconds> ttl_cache<Key, Value, Policies...>::remaining_life(
+    K const& key) const {
+  std::optional<std::chrono::nanoseconds> left;
+  look(key, [&](node_type const& n, instant t) {
+    instant const deadline = expiry_.deadline(n.expiry);
+    left = deadline == instant::max() ? std::chrono::nanoseconds::max() : deadline - t;
+  });
+  return left;
+}
+
+template <class Key, class Value, class... Policies>
+template <class K, class F>
+bool ttl_cache<Key, Value, Policies...>::look(K const& key, F f) const {
+  auto&& wanted = lookup_key(key);
+  std::uint64_t const hash = hashing_(wanted);
+  instant const t = now();
+  shard_type& s = shard_of(hash);
+  lock_type lock(s.mutex);
+  entry_id const id = s.find(hashing_, hash, wanted);
+  if (id == no_entry || s.expired(expiry_, id, t)) return false;
+  f(std::as_const(s[id]), t);
+  return true;
+}
+
+template <class Key, class Value, class... Policies>
+template <class K, class Visitor>
+bool ttl_cache<Key, Value, Policies...>::visit(K const& key, Visitor&& visitor) {
+  auto&& wanted = lookup_key(key);
+  std::uint64_t const hash = hashing_(wanted);
+  instant const t = now();
+  shard_type& s = shard_of(hash);
+  detail::removed_chain gone;
+  entry_id id = no_entry;
+  {
+    lock_type lock(s.mutex);
+    id = find_live(s, hash, wanted, t, gone);
+    if (id == no_entry) {
+      ++s.counts.misses;
+    } else {
+      ++s.counts.hits;
+      s.touch(expiry_, id, t);
+      s.pin(id);
+    }
+  }
+  if (id == no_entry) {
+    dispose(s, gone);
+    return false;
+  }
+  pinned const hold(s, id);
+  visitor(std::as_const(s[id].value));
+  return true;
+}
+
+/// The live entry of the key. One that has expired is unlinked instead.
+template <class Key, class Value, class... Policies>
+template <class K>
+entry_id ttl_cache<Key, Value, Policies...>::find_live(shard_type& s, std::uint64_t hash, K const& key,
+                                                       instant t, detail::removed_chain& gone) {
+  entry_id const id = s.find(hashing_, hash, key);
+  if (id == no_entry || !s.expired(expiry_, id, t)) return id;
+  s.unlink(id, removal_cause::expired, gone);
+  return no_entry;
+}
+
+/// Keeps an entry in place until the end of the scope.
+template <class Key, class Value, class... Policies>
+class ttl_cache<Key, Value, Policies...>::pinned {
+ public:
+  pinned(shard_type& s, entry_id id) noexcept : shard_(s), id_(id) {}
+  pinned(pinned const&) = delete;
+  pinned& operator=(pinned const&) = delete;
+  ~pinned() { shard_.unpin(id_); }
+
+ private:
+  shard_type& shard_;
+  entry_id id_;
+};
+
+// ---- Computing what is missing ----------------------------------------------------------------------------
+
+// How a value is read: copied out while the lock is held, or visited where it is, without a lock.
+
+template <class Key, class Value, class... Policies>
+struct ttl_cache<Key, Value, Policies...>::copying {
+  static constexpr bool under_lock = true;
+  Value operator()(Value const& value) const { return value; }
+};
+template <class Key, class Value, class... Policies>
+template <class Visitor>
+struct ttl_cache<Key, Value, Policies...>::visiting {
+  static constexpr bool under_lock = false;
+  Visitor& visitor;
+  std::invoke_result_t<Visitor&, Value const&> operator()(Value const& value) const { return visitor(value); }
+};
+
+// How a call ends: the throwing verbs give the value or throw, the `try_` verbs give a result.
+
+#if TIDEOVER_EXCEPTIONS
+template <class Key, class Value, class... Policies>
+struct ttl_cache<Key, Value, Policies...>::throwing {
+  static constexpr bool throws = true;
+  template <class Read>
+  using type = std::invoke_result_t<Read&, Value const&>;
+  template <class Read>
+  static type<Read> give(Read& read, Value const& value) {
+    return read(value);
+  }
+  template <class Read>
+  [[noreturn]] static type<Read> fail(failure const& why) {
+    if (why.cause && why.code == errc::computation_failed) std::rethrow_exception(why.cause);
+    detail::raise(why);
+  }
+};
+#endif
+template <class Key, class Value, class... Policies>
+struct ttl_cache<Key, Value, Policies...>::returning {
+  static constexpr bool throws = false;
+  template <class Read>
+  using type = result<std::invoke_result_t<Read&, Value const&>>;
+  template <class Read>
+  static type<Read> give(Read& read, Value const& value) {
+    if constexpr (std::is_void_v<std::invoke_result_t<Read&, Value const&>>) {
+      read(value);
+      return {};
+    } else {
+      return read(value);
+    }
+  }
+  template <class Read>
+  static type<Read> fail(failure const& why) {
+    return why;
+  }
+};
+
+#if TIDEOVER_EXCEPTIONS
+template <class Key, class Value, class... Policies>
+template <class K, class F>
+Value ttl_cache<Key, Value, Policies...>::get_or_compute(
+    K&& key, F&& compute) requires std::copy_constructible<Value> {
+  return obtain<throwing>(lookup_key(std::forward<K>(key)), compute, detail::no_deadline{}, copying{});
+}
+template <class Key, class Value, class... Policies>
+template <class K, class F>
+Value ttl_cache<Key, Value, Policies...>::get_or_compute(
+    K&& key, F&& compute, deadline const& until) requires std::copy_constructible<Value> {
+  return obtain<throwing>(lookup_key(std::forward<K>(key)), compute, until, copying{});
+}
+template <class Key, class Value, class... Policies>
+template <class K, class F, class Visitor>
+  requires std::is_invocable_v<Visitor&, Value const&> std::invoke_result_t<Visitor&, Value const&>
+  ttl_cache<Key, Value, Policies...>::visit_or_compute(K&& key, F&& compute, Visitor&& visitor) {
+    using read = visiting<std::remove_reference_t<Visitor>>;
+    return obtain<throwing>(lookup_key(std::forward<K>(key)), compute, detail::no_deadline{}, read{visitor});
+  }
+template <class Key, class Value, class... Policies>
+template <class K, class F, class Visitor>
+  requires std::is_invocable_v<Visitor&, Value const&> std::invoke_result_t<Visitor&, Value const&>
+  ttl_cache<Key, Value, Policies...>::visit_or_compute(K&& key, F&& compute, Visitor&& visitor,
+                                                       deadline const& until) {
+    using read = visiting<std::remove_reference_t<Visitor>>;
+    return obtain<throwing>(lookup_key(std::forward<K>(key)), compute, until, read{visitor});
+  }
+#endif
+
+template <class Key, class Value, class... Policies>
+template <class K, class F>
+result<Value> ttl_cache<Key, Value, Policies...>::try_get_or_compute(
+    K&& key, F&& compute) requires std::copy_constructible<Value> {
+  return obtain<returning>(lookup_key(std::forward<K>(key)), compute, detail::no_deadline{}, copying{});
+}
+template <class Key, class Value, class... Policies>
+template <class K, class F>
+result<Value> ttl_cache<Key, Value, Policies...>::try_get_or_compute(
+    K&& key, F&& compute, deadline const& until) requires std::copy_constructible<Value> {
+  return obtain<returning>(lookup_key(std::forward<K>(key)), compute, until, copying{});
+}
+template <class Key, class Value, class... Policies>
+template <class K, class F, class Visitor>
+  requires std::is_invocable_v<Visitor&, Value const&> result<std::invoke_result_t<Visitor&, Value const&>>
+  ttl_cache<Key, Value, Policies...>::try_visit_or_compute(K&& key, F&& compute, Visitor&& visitor) {
+    using read = visiting<std::remove_reference_t<Visitor>>;
+    return obtain<returning>(lookup_key(std::forward<K>(key)), compute, detail::no_deadline{}, read{visitor});
+  }
+template <class Key, class Value, class... Policies>
+template <class K, class F, class Visitor>
+  requires std::is_invocable_v<Visitor&, Value const&> result<std::invoke_result_t<Visitor&, Value const&>>
+  ttl_cache<Key, Value, Policies...>::try_visit_or_compute(K&& key, F&& compute, Visitor&& visitor,
+                                                           deadline const& until) {
+    using read = visiting<std::remove_reference_t<Visitor>>;
+    return obtain<returning>(lookup_key(std::forward<K>(key)), compute, until, read{visitor});
+  }
+
+/// Hits, joins or leads.
+template <class Key, class Value, class... Policies>
+template <class Exit, class K, class F, class Deadline, class Read>
+auto ttl_cache<Key, Value, Policies...>::obtain(K&& key, F& compute, Deadline const& until, Read read) ->
+    typename Exit::template type<Read> {
+  std::uint64_t const hash = hashing_(key);
+  instant const t = now();
+  shard_type& s = shard_of(hash);
+  detail::removed_chain gone;
+  entry_id hit = no_entry;
+  entry_id running = no_entry;
+  bool leads = false;
+  {
+    lock_type lock(s.mutex);
+    entry_id const id = s.find(hashing_, hash, key);
+    bool const dead = id != no_entry && s.expired(expiry_, id, t);
+    if (id != no_entry && !dead) {
+      ++s.counts.hits;
+      s.touch(expiry_, id, t);
+      if constexpr (Read::under_lock) return Exit::give(read, std::as_const(s[id].value));
+      s.pin(id);
+      hit = id;
+    } else {
+      running = s.find_flight(hashing_, hash, key);
+      if (running == no_entry) {
+        running = s.begin_flight(hash, std::forward<K>(key));  // all or nothing
+        leads = true;
+        ++s.counts.computations;
+      } else {
+        s.flight_at(running).references.fetch_add(1, std::memory_order_relaxed);  // under the lock
+        ++s.counts.coalesced;
+      }
+      ++s.counts.misses;
+      if (dead) s.unlink(id, removal_cause::expired, gone);
+    }
+  }
+  dispose(s, gone);
+  if (hit != no_entry) {
+    pinned const hold(s, hit);
+    return Exit::give(read, std::as_const(s[hit].value));
+  }
+  if (leads) return lead<Exit>(s, running, hash, compute, read);
+  return join<Exit>(s, running, until, read);
+}
+
+/// Waits for somebody else's computation.
+template <class Key, class Value, class... Policies>
+template <class Exit, class Deadline, class Read>
+auto ttl_cache<Key, Value, Policies...>::join(shard_type& s, entry_id flight, Deadline const& until,
+                                              Read& read) -> typename Exit::template type<Read> {
+  struct departure {
+    ttl_cache& cache;
+    shard_type& shard;
+    entry_id id;
+    ~departure() { cache.leave_flight(shard, id); }
+  } const leaving{*this, s, flight};
+  auto& f = s.flight_at(flight);
+  switch (f.sync.wait(clock_, until)) {
+    case detail::flight_end::settled:
+      break;
+    case detail::flight_end::timed_out:
+      waits_ended_.fetch_add(1, std::memory_order_relaxed);  // statistics: order nothing
+      return Exit::template fail<Read>({.code = errc::timed_out});
+    case detail::flight_end::cancelled:
+      waits_ended_.fetch_add(1, std::memory_order_relaxed);
+      return Exit::template fail<Read>({.code = errc::cancelled});
+    case detail::flight_end::recursive:
+      recursions_.fetch_add(1, std::memory_order_relaxed);
+      return Exit::template fail<Read>({.code = errc::recursive_computation});
+  }
+  if (f.failed) return Exit::template fail<Read>(f.why);
+  return Exit::give(read, std::as_const(s[f.node].value));
+}
+
+/// Computes the value, stores it unless the key was changed meanwhile, and tells who waits. For values that
+/// are copied out the leader's copy is made first: if that throws, nothing is stored.
+template <class Key, class Value, class... Policies>
+template <class Exit, class F, class Read>
+auto ttl_cache<Key, Value, Policies...>::lead(shard_type& s, entry_id flight, std::uint64_t hash, F& compute,
+                                              Read& read) -> typename Exit::template type<Read> {
+  leader mine(*this, s, flight, hash);
+  node_type& n = s[mine.node()];
+  std::optional<failure> why;
+#if TIDEOVER_EXCEPTIONS
+  try {
+#endif
+    why = produce(n, compute);
+    if (!why) {
+      mine.has_value();
+      std::size_t const weight = weigher_(std::as_const(n.key), std::as_const(n.value));
+      if constexpr (Read::under_lock) {
+        auto copy = Exit::give(read, std::as_const(n.value));
+        mine.succeed(weight, false);
+        return copy;
+      } else {
+        mine.succeed(weight, true);
+      }
+    }
+#if TIDEOVER_EXCEPTIONS
+  } catch (...) {
+    if (mine.settled()) throw;
+    failure thrown{.code = errc::computation_failed};
+    if constexpr (locking_type::is_shared || !Exit::throws) thrown.cause = std::current_exception();
+    mine.fail(thrown);
+    if constexpr (Exit::throws) {
+      throw;
+    } else {
+      return Exit::template fail<Read>(thrown);
+    }
+  }
+#endif
+  if (why) {
+    mine.fail(*why);
+    return Exit::template fail<Read>(*why);
+  }
+  return Exit::give(read, std::as_const(n.value));
+}
+
+/// Makes the value in its entry; gives back the failure that `compute` returned instead, if it did.
+template <class Key, class Value, class... Policies>
+template <class F>
+std::optional<failure> ttl_cache<Key, Value, Policies...>::produce(node_type& n, F& compute) {
+  static_assert(std::is_invocable_v<F&, Key const&> || std::is_invocable_v<F&>,
+                "tideover::ttl_cache: compute must be callable as compute(Key const&) or compute()");
+  auto const call = [&]() -> decltype(auto) {
+    if constexpr (std::is_invocable_v<F&, Key const&>) {
+      return compute(std::as_const(n.key));
+    } else {
+      return compute();
+    }
+  };
+  using computed = std::remove_cvref_t<decltype(call())>;
+  if constexpr (detail::is_result<computed>) {
+    auto made = call();
+    if (!made) return made.error();
+    n.make_value(*std::move(made));
+  } else {
+    static_assert(std::is_constructible_v<Value, decltype(call())>,
+                  "tideover::ttl_cache: compute must return a value, or a result of one");
+    ::new (static_cast<void*>(std::addressof(n.value))) Value(call());  // not even moved
+  }
+  return std::nullopt;
+}
+
+/// The one who computes. However the computation ends, the flight is settled, or everyone would wait for
+/// ever.
+template <class Key, class Value, class... Policies>
+class ttl_cache<Key, Value, Policies...>::leader {
+ public:
+  leader(ttl_cache& cache, shard_type& s, entry_id flight, std::uint64_t hash) noexcept
+      : cache_(cache), shard_(s), flight_(flight), node_(s.flight_at(flight).node), hash_(hash) {}
+  leader(leader const&) = delete;
+  leader& operator=(leader const&) = delete;
+  ~leader() {
+    if (!settled_) fail({.code = errc::computation_failed});
+    if (flight_ != no_entry) {
+      cache_.leave_flight(shard_, flight_);
+    } else if (node_ != no_entry) {
+      shard_.unpin(node_);
+    }
+  }
+
+  entry_id node() const noexcept { return node_; }
+  bool settled() const noexcept { return settled_; }
+  void has_value() noexcept { has_value_ = true; }
+
+  /// `reads_on`: the value must stay where it is until the leader's end.
+  void succeed(std::size_t weight, bool reads_on) noexcept {
+    detail::removed_chain gone;
+    instant const t = cache_.now();
+    bool joined = false;
+    {
+      lock_type lock(shard_.mutex);
+      auto& f = shard_.flight_at(flight_);
+      bool const wanted = std::as_const(f).registered;
+      shard_.forget_flight(flight_);
+      joined = others_joined(f);
+      if (!wanted) {
+        ++shard_.counts.discarded;
+      } else if ((weighs && weight > cache_.options_.max_weight) || !has_room()) {
+        ++shard_.counts.refused;
+      } else {
+        ++shard_.counts.inserted;
+        cache_.free_some_expired(shard_, t, gone);
+        entry_id const id = node_;
+        if (joined || reads_on) {
+          shard_.pin(id);  // the new reference is the residence's
+        } else {
+          node_ = no_entry;  // our reference becomes the residence's
+        }
+        shard_.link(cache_.expiry_, hash_, id, t, cache_.life_of(shard_, {}), weight);
+        cache_.make_room(shard_, gone);
+      }
+      if (!joined) end(f);
+    }
+    finish(joined);
+    cache_.dispose(shard_, gone);
+    cache_.make_room_elsewhere();
+  }
+
+  void fail(failure const& why) noexcept {
+    bool joined = false;
+    {
+      lock_type lock(shard_.mutex);
+      auto& f = shard_.flight_at(flight_);
+      ++shard_.counts.computations_failed;
+      shard_.forget_flight(flight_);
+      joined = others_joined(f);
+      f.failed = true;
+      if (joined) {
+        f.why = why;
+      } else {
+        end(f);
+      }
+    }
+    if (has_value_) {
+      shard_.destroy(node_);
+    } else {
+      shard_.destroy_key(node_);
+    }
+    shard_.give_back(std::exchange(node_, no_entry));
+    finish(joined);
+  }
+
+ private:
+  /// With the lock, once the flight cannot be found any more. Acquire: pairs with the release of those who
+  /// joined and left again.
+  static bool others_joined(typename shard_type::flight_record& f) noexcept {
+    return f.references.load(std::memory_order_acquire) != 1;
+  }
+  void end(typename shard_type::flight_record& f) noexcept {
+    f.sync.settle_unseen();
+    shard_.end_flight(std::exchange(flight_, no_entry));
+  }
+  void finish(bool joined) noexcept {
+    settled_ = true;
+    if (joined) shard_.flight_at(flight_).sync.settle();
+  }
+  /// A result that there is no memory to index is delivered all the same.
+  bool has_room() noexcept {
+#if TIDEOVER_EXCEPTIONS
+    try {
+      shard_.reserve_one_more();
+    } catch (...) {
+      return false;
+    }
+#else
+    shard_.reserve_one_more();
+#endif
+    return true;
+  }
+
+  ttl_cache& cache_;
+  shard_type& shard_;
+  entry_id flight_;
+  entry_id node_;
+  std::uint64_t hash_;
+  bool settled_ = false;
+  bool has_value_ = false;
+};
+
+/// One of those who led or joined is done with the flight; the last one takes it apart.
+template <class Key, class Value, class... Policies>
+void ttl_cache<Key, Value, Policies...>::leave_flight(shard_type& s, entry_id flight) noexcept {
+  auto& f = s.flight_at(flight);
+  // Release and acquire: the last one sees that all others have read what they wanted.
+  if (f.references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  failure const why = std::exchange(f.why, {});  // an exception of the user's dies after the lock
+  entry_id const node = f.failed ? no_entry : f.node;
+  {
+    lock_type lock(s.mutex);
+    s.end_flight(flight);
+  }
+  if (node != no_entry) s.unpin(node);
+}
+
+// ---- All keys ---------------------------------------------------------------------------------------------
+
+template <class Key, class Value, class... Policies>
+void ttl_cache<Key, Value, Policies...>::clear() {
+  for (std::size_t i = 0; i != shard_count_; ++i) {
+    shard_type& s = shards_[i];
+    detail::removed_chain gone;
+    {
+      lock_type lock(s.mutex);
+      s.forget_all_flights();
+      s.remove_all(gone);
+    }
+    dispose(s, gone);
+  }
+}
+
+template <class Key, class Value, class... Policies>
+template <class F>
+void ttl_cache<Key, Value, Policies...>::for_each_pinned(F f) {
+  struct batch {
+    shard_type& shard;
+    std::array<entry_id, entries_per_lock> ids{};
+    std::size_t begin = 0;
+    std::size_t end = 0;
+    ~batch() {
+      while (begin != end) shard.unpin(ids[begin++]);
+    }
+  };
+  for (std::size_t i = 0; i != shard_count_; ++i) {
+    shard_type& s = shards_[i];
+    // Entries keep their numbers while they are resident, so one that stays is met exactly once.
+    for (entry_id next = 0, used = 1; next < used;) {
+      batch held{s};
+      {
+        instant const t = now();
+        lock_type lock(s.mutex);
+        used = s.used();
+        for (entry_id const stop = std::min<entry_id>(used, next + entries_per_lock); next < stop; ++next) {
+          if (s[next].where != node_type::state::resident || s.expired(expiry_, next, t)) continue;
+          s.pin(next);
+          held.ids[held.end++] = next;
+        }
+      }
+      while (held.begin != held.end) {
+        pinned const hold(s, held.ids[held.begin++]);
+        f(s, held.ids[held.begin - 1]);
+      }
+    }
+  }
+}
+
+template <class Key, class Value, class... Policies>
+template <class F>
+  requires std::invocable<F&, Key const&, Value const&>
+void ttl_cache<Key, Value, Policies...>::for_each(F f) {
+  for_each_pinned(
+      [&](shard_type& s, entry_id id) { f(std::as_const(s[id].key), std::as_const(s[id].value)); });
+}
+
+template <class Key, class Value, class... Policies>
+template <class Predicate>
+  requires std::predicate<Predicate&, Key const&, Value const&> std::size_t
+  ttl_cache<Key, Value, Policies...>::erase_if(Predicate predicate) {
+    std::size_t erased = 0;
+    for_each_pinned([&](shard_type& s, entry_id id) {
+      if (!predicate(std::as_const(s[id].key), std::as_const(s[id].value))) return;
+      detail::removed_chain gone;
+      {
+        lock_type lock(s.mutex);
+        if (s[id].where != node_type::state::resident) return;  // it left while we asked
+        s.unlink(id, removal_cause::erased, gone);
+      }
+      ++erased;
+      dispose(s, gone);
+    });
+    return erased;
+  }
+
+template <class Key, class Value, class... Policies>
+std::size_t ttl_cache<Key, Value, Policies...>::maintain() {
+  std::size_t freed = 0;
+  for (std::size_t i = 0; expiry_type::expires && i != shard_count_; ++i) {
+    shard_type& s = shards_[i];
+    for (std::size_t steps = 0; steps == 0;) {
+      detail::removed_chain gone;
+      steps = entries_per_lock;
+      {
+        instant const t = now();
+        lock_type lock(s.mutex);
+        freed += s.remove_expired(expiry_, t, steps, gone);
+      }
+      dispose(s, gone);
+    }
+  }
+  return freed;
+}
+
+// ---- Observing and tuning ---------------------------------------------------------------------------------
+
+template <class Key, class Value, class... Policies>
+std::size_t ttl_cache<Key, Value, Policies...>::size() const {
+  std::size_t n = 0;
+  for (std::size_t i = 0; i != shard_count_; ++i) {
+    lock_type lock(shards_[i].mutex);
+    n += shards_[i].size();
+  }
+  return n;
+}
+
+template <class Key, class Value, class... Policies>
+std::size_t ttl_cache<Key, Value, Policies...>::weight() const {
+  if constexpr (weighs) {
+    return total_weight_.load(std::memory_order_relaxed);
+  } else {
+    return size();
+  }
+}
+
+template <class Key, class Value, class... Policies>
+void ttl_cache<Key, Value, Policies...>::set_capacity(std::size_t capacity) {
+  static_assert(!weighs, "tideover::ttl_cache::set_capacity: with a weigher, max_weight is the bound");
+  if (capacity < shard_count_ || capacity > most_entries) {
+    detail::raise_out_of_bounds("ttl_cache::set_capacity(capacity)", std::to_string(capacity),
+                                capacity_bounds(shard_count_));
+  }
+  std::lock_guard one_at_a_time(resizing_);
+  for (std::size_t i = 0; i != shard_count_; ++i) {
+    shard_type& s = shards_[i];
+    {
+      lock_type lock(s.mutex);
+      s.set_capacity(share(capacity, i));
+    }
+    for (bool more = true; more;) {
+      detail::removed_chain gone;
+      {
+        lock_type lock(s.mutex);
+        std::size_t left = entries_per_lock;
+        while (left != 0 && s.over_capacity() && s.evict_one(gone)) --left;
+        more = left == 0;
+      }
+      dispose(s, gone);
+    }
+  }
+  capacity_.store(capacity, std::memory_order_relaxed);
+}
+
+template <class Key, class Value, class... Policies>
+cache_stats ttl_cache<Key, Value, Policies...>::stats() const {
+  cache_stats sum;
+  auto const removed = [](detail::shard_counts const& c, removal_cause cause) {
+    return c.removed[static_cast<std::size_t>(cause)];
+  };
+  for (std::size_t i = 0; i != shard_count_; ++i) {
+    lock_type lock(shards_[i].mutex);
+    detail::shard_counts const& c = shards_[i].counts;
+    sum.hits += c.hits;
+    sum.misses += c.misses;
+    sum.inserted += c.inserted;
+    sum.replaced += c.replaced;
+    sum.refused += c.refused;
+    sum.expired += removed(c, removal_cause::expired);
+    sum.evicted += removed(c, removal_cause::evicted);
+    sum.erased += removed(c, removal_cause::erased);
+    sum.cleared += removed(c, removal_cause::cleared);
+    sum.resident += shards_[i].size();
+    sum.computations += c.computations;
+    sum.computations_failed += c.computations_failed;
+    sum.coalesced += c.coalesced;
+    sum.discarded += c.discarded;
+  }
+  sum.gets = sum.hits + sum.misses;
+  sum.puts = sum.inserted + sum.replaced + sum.refused;
+  sum.weight = weighs ? total_weight_.load(std::memory_order_relaxed) : sum.resident;
+  sum.waits_ended = waits_ended_.load(std::memory_order_relaxed);
+  sum.recursions = recursions_.load(std::memory_order_relaxed);
+  sum.listener_failures = listener_failures_.load(std::memory_order_relaxed);
+  return sum;
+}
+
+// ---- What they share --------------------------------------------------------------------------------------
+
+template <class Key, class Value, class... Policies>
+std::chrono::nanoseconds ttl_cache<Key, Value, Policies...>::life_of(shard_type& s,
+                                                                     put_options const& o) const noexcept {
+  std::chrono::nanoseconds const life = o.ttl.value_or(options_.ttl);
+  return options_.ttl_jitter > 0.0 ? s.shortened(life, options_.ttl_jitter) : life;
+}
+
+template <class Key, class Value, class... Policies>
+void ttl_cache<Key, Value, Policies...>::free_some_expired(shard_type& s, instant t,
+                                                           detail::removed_chain& gone) const noexcept {
+  std::size_t steps = expiry_steps_per_put;
+  s.remove_expired(expiry_, t, steps, gone);
+}
+
+template <class Key, class Value, class... Policies>
+void ttl_cache<Key, Value, Policies...>::make_room(shard_type& s, detail::removed_chain& gone) noexcept {
+  if constexpr (weighs) {
+    while (overweight() && s.evict_one(gone)) {
+    }
+  } else {
+    s.evict_to_capacity(gone);
+  }
+}
+
+/// Weight is bounded over all shards: one may have to make room for what another one took.
+template <class Key, class Value, class... Policies>
+void ttl_cache<Key, Value, Policies...>::make_room_elsewhere() noexcept {
+  if constexpr (weighs) {
+    for (std::size_t i = 0; overweight() && i != shard_count_; ++i) {
+      detail::removed_chain gone;
+      {
+        lock_type lock(shards_[i].mutex);
+        make_room(shards_[i], gone);
+      }
+      dispose(shards_[i], gone);
+    }
+  }
+}
+
+template <class Key, class Value, class... Policies>
+void ttl_cache<Key, Value, Policies...>::tell(Key const& key, Value const& value,
+                                              removal_cause cause) noexcept {
+  if constexpr (!parts::is_silent) {
+#if TIDEOVER_EXCEPTIONS
+    try {
+      listener_.on_removal(key, value, cause);
+    } catch (...) {
+      listener_failures_.fetch_add(1, std::memory_order_relaxed);
+    }
+#else
+    listener_.on_removal(key, value, cause);
+#endif
+  }
+}
+
+/// Tells and lets go of what was removed. Without any lock.
+template <class Key, class Value, class... Policies>
+void ttl_cache<Key, Value, Policies...>::dispose(shard_type& s, detail::removed_chain gone) noexcept {
+  for (entry_id id = gone.first; id != no_entry;) {
+    node_type& n = s[id];
+    entry_id const next = n.next;  // the slot may be another's as soon as we let go
+    tell(n.key, n.value, n.cause);
+    s.unpin(id);
+    id = next;
+  }
+}
+
+}  // namespace tideover::inline v0
