@@ -354,7 +354,7 @@ class ttl_cache {
   void for_each_pinned(F f);
   void free_some_expired(shard_type& s, instant t, detail::removed_chain& gone) const noexcept;
   void make_room(shard_type& s, detail::removed_chain& gone) noexcept;
-  void make_room_elsewhere() noexcept;
+  void make_room_elsewhere(shard_type const& s) noexcept;
   void tell(Key const& key, Value const& value, removal_cause cause) noexcept;
   void dispose(shard_type& s, detail::removed_chain gone) noexcept;
   void unmake(shard_type* shards, std::size_t made) noexcept;
@@ -523,7 +523,7 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
     s.unpin(rewritten);
   }
   dispose(s, gone);
-  make_room_elsewhere();
+  make_room_elsewhere(s);
   return stored;
 }
 
@@ -994,7 +994,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
     }
     finish(joined);
     cache_.dispose(shard_, gone);
-    cache_.make_room_elsewhere();
+    cache_.make_room_elsewhere(shard_);
   }
 
   void fail(failure const& why) noexcept {
@@ -1271,24 +1271,29 @@ void ttl_cache<Key, Value, Policies...>::free_some_expired(shard_type& s, instan
 template <class Key, class Value, class... Policies>
 void ttl_cache<Key, Value, Policies...>::make_room(shard_type& s, detail::removed_chain& gone) noexcept {
   if constexpr (weighs) {
-    while (overweight() && s.evict_one(gone)) {
+    // Not down to the last entry, which may be the one that was just put: others can make room too.
+    while (overweight() && s.size() > 1 && s.evict_one(gone)) {
     }
   } else {
     s.evict_to_capacity(gone);
   }
 }
 
-/// Weight is bounded over all shards: one may have to make room for what another one took.
+/// Weight is bounded over all shards: where `s` has no more to give, the others make room in turn, and `s`
+/// with its last entry at the end.
 template <class Key, class Value, class... Policies>
-void ttl_cache<Key, Value, Policies...>::make_room_elsewhere() noexcept {
+void ttl_cache<Key, Value, Policies...>::make_room_elsewhere([[maybe_unused]] shard_type const& s) noexcept {
   if constexpr (weighs) {
-    for (std::size_t i = 0; overweight() && i != shard_count_; ++i) {
+    std::size_t const own = static_cast<std::size_t>(&s - shards_);
+    for (std::size_t i = 1; overweight() && i <= shard_count_; ++i) {
+      shard_type& other = shards_[(own + i) % shard_count_];
       detail::removed_chain gone;
       {
-        lock_type lock(shards_[i].mutex);
-        make_room(shards_[i], gone);
+        lock_type lock(other.mutex);
+        while (overweight() && other.evict_one(gone)) {
+        }
       }
-      dispose(shards_[i], gone);
+      dispose(other, gone);
     }
   }
 }

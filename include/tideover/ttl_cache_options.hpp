@@ -11,8 +11,9 @@ namespace tideover::inline v0 {
 /// What an operator tunes of a `ttl_cache`. The constructor throws `error(errc::invalid_argument)`, naming
 /// field, value and bounds, for anything outside of them.
 struct ttl_cache_options {
-  /// The most entries, 1 to 4,294,967,294. With `weigh_by` it is not a bound but the number expected, and
-  /// with `unbounded` too; it decides how many shards are used.
+  /// The most entries, 1 to 4,000,000,000. With `weigh_by` and with `unbounded` it is not a bound but the
+  /// number expected. One shard is used for each 2048, up to what the locking policy allows: a cache of few
+  /// heavy entries evicts in exact order only if it says here that they are few.
   std::size_t capacity = 10'000;
   /// How long an entry lives, above zero; a put may say otherwise for its own entry. Unused with `never`.
   std::chrono::nanoseconds ttl = std::chrono::minutes(5);
