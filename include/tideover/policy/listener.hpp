@@ -12,7 +12,7 @@ namespace tideover::inline v0 {
 
 /// Why an entry left: its time was up, room was needed, a put gave the key a new value, it was erased by name
 /// or predicate, or everything was cleared.
-enum class removal_cause { expired, evicted, replaced, erased, cleared };
+enum class removal_cause : unsigned char { expired, evicted, replaced, erased, cleared };
 
 constexpr char const* to_string(removal_cause cause) noexcept {
   switch (cause) {
