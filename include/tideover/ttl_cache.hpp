@@ -337,9 +337,15 @@ class ttl_cache {
   entry_id find_live(shard_type& s, std::uint64_t hash, K const& key, instant t, detail::removed_chain& gone);
   template <class K, class F>
   bool look(K const& key, F f) const;
+  void count_hit(shard_type& s, entry_id id, instant t) noexcept {
+    ++s.counts.hits;
+    s.touch(expiry_, id, t);
+  }
 
   template <class Exit, class K, class F, class Deadline, class Read>
   auto obtain(K&& key, F& compute, Deadline const& until, Read read) -> typename Exit::template type<Read>;
+  template <class Exit, class Read, class Then>
+  static auto copy_then(node_type const& n, Read& read, Then then) -> typename Exit::template type<Read>;
   template <class Exit, class Deadline, class Read>
   auto join(shard_type& s, entry_id flight, Deadline const& until, Read& read) ->
       typename Exit::template type<Read>;
@@ -580,8 +586,7 @@ std::optional<Value> ttl_cache<Key, Value, Policies...>::get(
       ++s.counts.misses;
     } else {
       copy.emplace(std::as_const(s[id].value));
-      ++s.counts.hits;
-      s.touch(expiry_, id, t);
+      count_hit(s, id, t);
     }
   }
   dispose(s, gone);
@@ -644,8 +649,7 @@ bool ttl_cache<Key, Value, Policies...>::visit(K const& key, Visitor&& visitor) 
     if (id == no_entry) {
       ++s.counts.misses;
     } else {
-      ++s.counts.hits;
-      s.touch(expiry_, id, t);
+      count_hit(s, id, t);
       s.pin(id);
     }
   }
@@ -814,9 +818,10 @@ auto ttl_cache<Key, Value, Policies...>::obtain(K&& key, F& compute, Deadline co
     entry_id const id = s.find(hashing_, hash, key);
     bool const dead = id != no_entry && s.expired(expiry_, id, t);
     if (id != no_entry && !dead) {
-      ++s.counts.hits;
-      s.touch(expiry_, id, t);
-      if constexpr (Read::under_lock) return Exit::give(read, std::as_const(s[id].value));
+      if constexpr (Read::under_lock) {
+        return copy_then<Exit>(s[id], read, [&]() noexcept { count_hit(s, id, t); });
+      }
+      count_hit(s, id, t);
       s.pin(id);
       hit = id;
     } else {
@@ -840,6 +845,17 @@ auto ttl_cache<Key, Value, Policies...>::obtain(K&& key, F& compute, Deadline co
   }
   if (leads) return lead<Exit>(s, running, hash, compute, read);
   return join<Exit>(s, running, until, read);
+}
+
+/// Reads the value, then does `then`, which cannot fail. One variable, one return: the copy is made in the
+/// caller's place, so nothing can throw after `then`.
+template <class Key, class Value, class... Policies>
+template <class Exit, class Read, class Then>
+auto ttl_cache<Key, Value, Policies...>::copy_then(node_type const& n, Read& read, Then then) ->
+    typename Exit::template type<Read> {
+  auto copy = Exit::give(read, n.value);
+  then();
+  return copy;
 }
 
 /// Waits for somebody else's computation.
@@ -888,9 +904,7 @@ auto ttl_cache<Key, Value, Policies...>::lead(shard_type& s, entry_id flight, st
       mine.has_value();
       std::size_t const weight = weigher_(std::as_const(n.key), std::as_const(n.value));
       if constexpr (Read::under_lock) {
-        auto copy = Exit::give(read, std::as_const(n.value));
-        mine.succeed(weight, false);
-        return copy;
+        return copy_then<Exit>(n, read, [&]() noexcept { mine.succeed(weight, false); });
       } else {
         mine.succeed(weight, true);
       }
