@@ -55,6 +55,8 @@ class hash_index {
   entry_id find(std::uint64_t hash, Matches matches) const {
     if (size_ == 0) return no_entry;
     std::uint8_t const tag = tag_of(hash);
+    // Once round at most: in a small index each bucket may have been passed by some entry.
+    std::size_t left = bucket_count_;
     for (std::size_t b = home(lower(hash));; b = after(b)) {
       bucket const& here = buckets_[b];
       for (std::uint64_t found = low_matches(here, tag); found != 0; found &= found - 1) {
@@ -65,7 +67,7 @@ class hash_index {
         entry_id const id = here.ids[8 + lane(found)];
         if (matches(id)) return id;
       }
-      if (here.passed == 0) return no_entry;
+      if (here.passed == 0 || --left == 0) return no_entry;
     }
   }
 
