@@ -1212,13 +1212,17 @@ void ttl_cache<Key, Value, Policies...>::set_capacity(std::size_t capacity) {
     detail::raise_out_of_bounds("ttl_cache::set_capacity(capacity)", std::to_string(capacity),
                                 capacity_bounds(shard_count_));
   }
-  std::lock_guard one_at_a_time(resizing_);
+  {
+    std::lock_guard one_at_a_time(
+        resizing_);  // or two calls could leave some shards with one and some with the other
+    for (std::size_t i = 0; i != shard_count_; ++i) {
+      lock_type lock(shards_[i].mutex);
+      shards_[i].set_capacity(share(capacity, i));
+    }
+    capacity_.store(capacity, std::memory_order_relaxed);
+  }
   for (std::size_t i = 0; i != shard_count_; ++i) {
     shard_type& s = shards_[i];
-    {
-      lock_type lock(s.mutex);
-      s.set_capacity(share(capacity, i));
-    }
     for (bool more = true; more;) {
       detail::removed_chain gone;
       {
@@ -1230,7 +1234,6 @@ void ttl_cache<Key, Value, Policies...>::set_capacity(std::size_t capacity) {
       dispose(s, gone);
     }
   }
-  capacity_.store(capacity, std::memory_order_relaxed);
 }
 
 template <class Key, class Value, class... Policies>
