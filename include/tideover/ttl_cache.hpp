@@ -359,7 +359,7 @@ class ttl_cache {
   template <class F>
   void for_each_pinned(F f);
   void free_some_expired(shard_type& s, instant t, detail::removed_chain& gone) const noexcept;
-  void make_room(shard_type& s, detail::removed_chain& gone) noexcept;
+  void make_room(shard_type& s, instant t, detail::removed_chain& gone) noexcept;
   void make_room_elsewhere(shard_type const& s) noexcept;
   void tell(Key const& key, Value const& value, removal_cause cause) noexcept;
   void dispose(shard_type& s, detail::removed_chain gone) noexcept;
@@ -521,7 +521,7 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
       free_some_expired(s, t, gone);
     }
     s.forget_flight(running);
-    make_room(s, gone);
+    make_room(s, t, gone);
     stored = s[id].where == node_type::state::resident;
   }
   if (rewritten != no_entry) {
@@ -1002,7 +1002,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
           node_ = no_entry;  // our reference becomes the residence's
         }
         shard_.link(cache_.expiry_, hash_, id, t, cache_.life_of(shard_, {}), weight);
-        cache_.make_room(shard_, gone);
+        cache_.make_room(shard_, t, gone);
       }
       if (!joined) end(f);
     }
@@ -1225,10 +1225,11 @@ void ttl_cache<Key, Value, Policies...>::set_capacity(std::size_t capacity) {
     shard_type& s = shards_[i];
     for (bool more = true; more;) {
       detail::removed_chain gone;
+      instant const t = now();
       {
         lock_type lock(s.mutex);
         std::size_t left = entries_per_lock;
-        while (left != 0 && s.over_capacity() && s.evict_one(gone)) --left;
+        while (left != 0 && s.over_capacity() && s.evict_one(expiry_, t, gone)) --left;
         more = left == 0;
       }
       dispose(s, gone);
@@ -1286,13 +1287,15 @@ void ttl_cache<Key, Value, Policies...>::free_some_expired(shard_type& s, instan
 }
 
 template <class Key, class Value, class... Policies>
-void ttl_cache<Key, Value, Policies...>::make_room(shard_type& s, detail::removed_chain& gone) noexcept {
+void ttl_cache<Key, Value, Policies...>::make_room(shard_type& s, instant t,
+                                                   detail::removed_chain& gone) noexcept {
   if constexpr (weighs) {
     // Not down to the last entry, which may be the one that was just put: others can make room too.
-    while (overweight() && s.size() > 1 && s.evict_one(gone)) {
+    while (overweight() && s.size() > 1 && s.evict_one(expiry_, t, gone)) {
     }
   } else {
-    s.evict_to_capacity(gone);
+    while (s.over_capacity() && s.evict_one(expiry_, t, gone)) {
+    }
   }
 }
 
@@ -1302,12 +1305,13 @@ template <class Key, class Value, class... Policies>
 void ttl_cache<Key, Value, Policies...>::make_room_elsewhere([[maybe_unused]] shard_type const& s) noexcept {
   if constexpr (weighs) {
     std::size_t const own = static_cast<std::size_t>(&s - shards_);
+    instant const t = overweight() ? now() : instant{};
     for (std::size_t i = 1; overweight() && i <= shard_count_; ++i) {
       shard_type& other = shards_[(own + i) % shard_count_];
       detail::removed_chain gone;
       {
         lock_type lock(other.mutex);
-        while (overweight() && other.evict_one(gone)) {
+        while (overweight() && other.evict_one(expiry_, t, gone)) {
         }
       }
       dispose(other, gone);

@@ -53,7 +53,7 @@ struct exponential_backoff {
   constexpr std::chrono::nanoseconds ceiling(unsigned attempt) const noexcept {
     std::int64_t const most = std::max<std::int64_t>(limit.count(), 0);
     std::int64_t const start = std::clamp<std::int64_t>(first.count(), 0, most);
-    if (attempt >= 62 || start > (most >> attempt)) return std::chrono::nanoseconds(start == 0 ? 0 : most);
+    if (attempt > 62 || start > (most >> attempt)) return std::chrono::nanoseconds(start == 0 ? 0 : most);
     return std::chrono::nanoseconds(start << attempt);
   }
 

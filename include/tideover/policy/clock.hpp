@@ -137,7 +137,7 @@ class manual_clock {
     {
       std::unique_lock guard(shared_->mutex);
       shared_->changed.wait(guard, [&] { return !self.being_woken; });
-      delist(self);
+      if (self.listed) delist(self);
     }
     lock.lock();
   }
@@ -148,6 +148,7 @@ class manual_clock {
     sleeper* previous = nullptr;
     sleeper* next = nullptr;
     bool being_woken = false;
+    bool listed = false;
     void (*wake)(sleeper&) = nullptr;
   };
   template <class ConditionVariable, class Mutex>
@@ -178,12 +179,14 @@ class manual_clock {
     s.next = shared_->first;
     if (s.next != nullptr) s.next->previous = &s;
     shared_->first = &s;
+    s.listed = true;
     ++shared_->count;
     shared_->changed.notify_all();
   }
   void delist(sleeper& s) const {
     (s.previous != nullptr ? s.previous->next : shared_->first) = s.next;
     if (s.next != nullptr) s.next->previous = s.previous;
+    s.listed = false;
     --shared_->count;
   }
   /// Sets the time and wakes who became due. No sleeper's mutex is taken while ours is held, since sleepers
@@ -196,8 +199,8 @@ class manual_clock {
       lock.unlock();
       s->wake(*s);
       lock.lock();
-      s->until = instant::max();  // woken once: not due again
       s->being_woken = false;
+      delist(*s);  // it sleeps no more, however long it takes to get up
       shared_->changed.notify_all();
     }
   }

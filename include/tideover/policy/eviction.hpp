@@ -11,10 +11,10 @@
 /// The eviction axis: which entry leaves when there is no room. Stock policies live in policy/eviction/.
 ///
 /// A cache numbers its entries and keeps in each of them a `hook` that belongs to the eviction policy. The
-/// policy sees entries only as `(hooks, id)`: `hooks[id]` is the hook, `hooks.hash(id)` 32 bits of the hash of
-/// its key, enough for sketches and ghosts. There is one policy object for each shard, copied
-/// from the one given to the cache, and its members run under the shard's lock: they may not throw, block or
-/// call the cache. A policy of your own is one small class:
+/// policy sees entries only as `(hooks, id)`: `hooks[id]` is the hook, `hooks.hash(id)` 32 bits of the hash
+/// of its key, enough for sketches and ghosts. There is one policy object for each shard, copied from the one
+/// given to the cache, and its members run under the shard's lock: they may not throw, block or call the
+/// cache. A policy of your own is one small class:
 ///
 ///     struct random_victim {
 ///       using policy_axis = tideover::axis::eviction;

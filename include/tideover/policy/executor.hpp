@@ -71,8 +71,8 @@ struct inline_run {
   }
 };
 
-/// Hands the work to `F`, which takes a `task` by value: an executor you have already. If F returns a bool,
-/// false means that it did not take the work; F must then not have run it.
+/// Hands the work to `F(task)`: an executor you have already. An F that can refuse takes `task&` and returns
+/// a bool; it moves from the task if and only if it takes it, and then says true.
 template <class F>
 class run_by {
  public:
@@ -82,12 +82,16 @@ class run_by {
   = default;
   explicit run_by(F f) : f_(std::move(f)) {}
 
-  bool try_post(task& work) requires std::is_invocable_v<F&, task> {
-    if constexpr (std::is_same_v<std::invoke_result_t<F&, task>, bool>) {
-      return f_(std::move(work));
-    } else {
+  bool try_post(task& work) requires(std::is_invocable_v<F&, task> ||
+                                     std::is_invocable_r_v<bool, F&, task&>) {
+    if constexpr (std::is_invocable_v<F&, task>) {
+      static_assert(
+          !std::is_same_v<std::invoke_result_t<F&, task>, bool>,
+          "tideover::run_by: a function that can refuse work takes task&, or what it refuses is lost");
       f_(std::move(work));
       return true;
+    } else {
+      return f_(work);
     }
   }
 
@@ -227,6 +231,7 @@ class owned_threads {
     }
 
     void close() {
+      std::lock_guard one_at_a_time(closing);  // a second closer returns when the first has joined them all
       std::vector<std::thread> leaving;
       {
         std::lock_guard lock(mutex);
@@ -241,6 +246,7 @@ class owned_threads {
       }
     }
 
+    std::mutex closing;
     std::condition_variable ready;
     std::size_t wanted;
     std::string name;

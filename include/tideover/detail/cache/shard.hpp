@@ -292,19 +292,13 @@ class alignas(cache_line) cache_shard {
     }
     return n;
   }
-  /// Evicts one entry; false if the policy names none.
-  bool evict_one(removed_chain& gone) noexcept {
+  /// Evicts one entry; false if the policy names none. If its time was up, that is the cause.
+  bool evict_one([[maybe_unused]] expiry_type const& expiry, instant now, removed_chain& gone) noexcept {
     if (index_.empty()) return false;
     entry_id const id = eviction_.victim(hooks());
     if (id == no_entry) return false;
-    unlink(id, removal_cause::evicted, gone);
+    unlink(id, expired(expiry, id, now) ? removal_cause::expired : removal_cause::evicted, gone);
     return true;
-  }
-  void evict_to_capacity(removed_chain& gone) noexcept {
-    if constexpr (!weighs) {
-      while (index_.size() > capacity_ && evict_one(gone)) {
-      }
-    }
   }
   bool over_capacity() const noexcept { return !weighs && index_.size() > capacity_; }
 

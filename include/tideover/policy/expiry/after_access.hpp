@@ -3,6 +3,8 @@
 
 #include <tideover/policy/expiry.hpp>
 
+#include <algorithm>
+
 namespace tideover::inline v0 {
 
 /// An entry lives for its TTL from the last time it was read or written: sessions. Looking without using
@@ -18,7 +20,8 @@ struct after_access {
   static void on_write(hook& h, instant now, std::chrono::nanoseconds life) noexcept {
     h = {now + life, life};
   }
-  static void on_hit(hook& h, instant now) noexcept { h.deadline = now + h.life; }
+  /// A thread may read the clock and be overtaken by one that read it later: the later use counts.
+  static void on_hit(hook& h, instant now) noexcept { h.deadline = std::max(h.deadline, now + h.life); }
   static instant deadline(hook const& h) noexcept { return h.deadline; }
 };
 

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decision 10: no part costs anything unless it is used.
+#include <tideover/ttl_cache.hpp>
+
+#include "support/catch.hpp"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace {
+
+using namespace tideover;
+
+template <class Eviction, class Expiry, class Weigher>
+struct parts {
+  using key_type = std::uint64_t;
+  using value_type = std::uint64_t;
+  using eviction_type = Eviction;
+  using expiry_type = Expiry;
+  using locking_type = single_threaded;
+  using weigher_type = Weigher;
+};
+struct ones {
+  std::size_t operator()(std::uint64_t, std::uint64_t) const { return 1; }
+};
+template <class Eviction, class Expiry, class Weigher = count>
+constexpr std::size_t bytes = sizeof(detail::cache_node<parts<Eviction, Expiry, Weigher>>);
+
+// Key, value, and 16 bytes of our own: hash, references, next, state and cause.
+constexpr std::size_t bare = 2 * sizeof(std::uint64_t) + 16;
+static_assert(bytes<unbounded, never> == bare);
+static_assert(bytes<lru, never> == bare + sizeof(entry_links));
+static_assert(bytes<fifo, never> == bare + sizeof(entry_links));
+static_assert(bytes<unbounded, after_write> == bare + sizeof(instant) + sizeof(entry_links));
+static_assert(bytes<unbounded, after_access> == bare + 2 * sizeof(instant) + sizeof(entry_links));
+static_assert(bytes<unbounded, never, weigh_by<ones>> == bare + sizeof(std::size_t));
+
+struct listens_without_state {
+  using policy_axis = axis::listener;
+  void on_removal(int, int, removal_cause) {}
+};
+using plain = ttl_cache<int, int>;
+static_assert(sizeof(ttl_cache<int, int, listens_without_state>) == sizeof(plain));
+static_assert(sizeof(ttl_cache<int, int, weigh_by<ones>>) == sizeof(plain));
+static_assert(sizeof(ttl_cache<int, int, never>) == sizeof(plain));
+static_assert(sizeof(ttl_cache<int, int, steady>) == sizeof(plain));
+static_assert(sizeof(ttl_cache<int, int, manual_clock>) == sizeof(plain) + sizeof(manual_clock));
+
+}  // namespace
+
+TEST_CASE("a policy that is not there takes no byte") { SUCCEED("checked by the compiler, above"); }

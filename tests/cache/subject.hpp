@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "cache/oracle.hpp"
+#include "cache/walk.hpp"
+#include "support/environment.hpp"
+#include "support/event_log.hpp"
+
+#include <tideover/policy/weigher.hpp>
+#include <tideover/ttl_cache.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+/// The real cache as the walks see it.
+namespace tideover_test {
+
+using walk_log = event_log<int, std::int64_t>;
+
+/// Weights from 0 to 10, of which 7 makes a bound of 6 refuse.
+struct some_weight {
+  std::size_t operator()(int const& key, std::int64_t const& value) const {
+    return static_cast<std::size_t>(key + value) % 11;
+  }
+};
+
+template <class... Policies>
+using walked_cache = tideover::ttl_cache<int, std::int64_t, tideover::manual_clock, walk_log, Policies...>;
+
+template <class Cache>
+class subject {
+ public:
+  subject(tideover::ttl_cache_options options, tideover::manual_clock clock) : cache_(options, clock, log_) {}
+
+  bool put(int key, std::int64_t value, std::optional<std::chrono::nanoseconds> ttl) {
+    return ttl ? cache_.put(key, value, tideover::put_options{.ttl = ttl}) : cache_.put(key, value);
+  }
+  auto get(int key) { return cache_.get(key); }
+  auto peek(int key) const { return cache_.peek(key); }
+  bool contains(int key) const { return cache_.contains(key); }
+  bool erase(int key) { return cache_.erase(key); }
+  void clear() { cache_.clear(); }
+  std::size_t maintain() { return cache_.maintain(); }
+  void set_capacity(std::size_t n) {
+    if constexpr (!Cache::weigher_type::weighs) cache_.set_capacity(n);
+  }
+  std::size_t size() const { return cache_.size(); }
+  std::size_t weight() const { return cache_.weight(); }
+  tideover::cache_stats stats() const { return cache_.stats(); }
+  template <class F>
+  bool visit(int key, F f) {
+    return cache_.visit(key, f);
+  }
+  template <class F>
+  std::int64_t get_or_compute(int key, F f) {
+    return cache_.get_or_compute(key, f);
+  }
+  template <class F>
+  std::size_t erase_if(F f) {
+    return cache_.erase_if(f);
+  }
+  template <class F>
+  void for_each(F f) {
+    cache_.for_each(f);
+  }
+
+  departures drain() {
+    departures all;
+    for (auto const& event : log_.take()) all.push_back({event.key, event.value, translated(event.cause)});
+    return all;
+  }
+
+ private:
+  static left translated(tideover::removal_cause cause) {
+    switch (cause) {
+      case tideover::removal_cause::expired:
+        return left::expired;
+      case tideover::removal_cause::evicted:
+        return left::evicted;
+      case tideover::removal_cause::replaced:
+        return left::replaced;
+      case tideover::removal_cause::erased:
+        return left::erased;
+      case tideover::removal_cause::cleared:
+        return left::cleared;
+    }
+    return left::cleared;
+  }
+
+  walk_log log_;
+  Cache cache_;
+};
+
+/// Steps of one walk. The default keeps a debug build quick and still takes each eviction policy and each
+/// expiry policy beyond 100,000 steps over all their combinations.
+inline std::size_t model_steps() {
+#ifdef NDEBUG
+  constexpr std::uint64_t otherwise = 100'000;
+#else
+  constexpr std::uint64_t otherwise = 30'000;
+#endif
+  return std::size_t(number_from("TIDEOVER_MODEL_STEPS", otherwise));
+}
+
+/// What a set of walks of one cache came to.
+struct walk_report {
+  std::string problem;
+  oracle_tally tally;
+};
+
+/// Walks one type of cache at several small capacities, the steps shared among them.
+template <class Cache>
+walk_report walk_small(oracle_rules rules, std::size_t max_weight = 0) {
+  walk_report report;
+  std::size_t const capacities[] = {1, 2, 7, 64};
+  for (std::size_t const capacity : capacities) {
+    tideover::ttl_cache_options options;
+    options.capacity = capacity;
+    options.ttl = std::chrono::milliseconds(50);
+    options.max_weight = max_weight;
+    tideover::manual_clock clock;
+    subject<Cache> under_test(options, clock);
+    oracle judge(rules, options, clock);
+    walk_plan plan{};
+    plan.steps = model_steps() / std::size(capacities);
+    plan.seed = run_seed() + capacity;
+    plan.keys = int(capacity * 3 + 2);
+    plan.max_capacity = rules.weigh ? 0 : capacity;
+    plan.totals_every = 1;
+    report.problem = walker(under_test, judge, clock, plan).run();
+    report.tally += judge.tally();
+    if (!report.problem.empty()) {
+      report.problem = "capacity " + std::to_string(capacity) + ", " + report.problem;
+      break;
+    }
+  }
+  return report;
+}
+
+}  // namespace tideover_test

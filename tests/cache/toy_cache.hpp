@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "cache/oracle.hpp"
+
+#include <tideover/policy/clock.hpp>
+#include <tideover/ttl_cache_options.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <optional>
+#include <utility>
+
+/// A cache as one would write it in an afternoon, with a switch for each mistake that one would make. It is
+/// what the oracle is tried on; nothing else uses it.
+namespace tideover_test {
+
+enum class mistake {
+  none,
+  alive_on_the_deadline,
+  expires_early,
+  access_revives,
+  own_ttl_ignored,
+  access_uses_default_ttl,
+  evicts_the_newest,
+  peek_counts_as_use,
+  replacing_keeps_the_turn,
+  one_too_many,
+  evicts_before_need,
+  replacement_not_told,
+  eviction_told_twice,
+  expired_told_as_evicted,
+  hits_off_by_one,
+  weight_of_the_old_kept,
+  refused_put_leaves_the_old,
+  failed_computation_stored,
+  maintain_frees_nothing,
+  erase_finds_the_expired,
+  stale_value_returned,
+};
+
+class toy_cache {
+ public:
+  using nanoseconds = std::chrono::nanoseconds;
+
+  toy_cache(mistake wrong, oracle_rules rules, tideover::ttl_cache_options options,
+            tideover::manual_clock clock)
+      : wrong_(wrong), rules_(std::move(rules)), options_(options), clock_(std::move(clock)) {}
+
+  bool put(int key, std::int64_t value, std::optional<nanoseconds> ttl) {
+    ++stats_.puts;
+    nanoseconds const life =
+        ttl && is(mistake::own_ttl_ignored) && ttl->count() > 0 ? options_.ttl : ttl.value_or(options_.ttl);
+    std::size_t const weight = weigh(key, value);
+    auto const old = find(key);
+    bool const replaces = old != entries_.end() && lives(*old);
+    if (old != entries_.end() && !replaces) remove(old, left::expired);
+    if (life.count() <= 0 || (rules_.weigh && weight > options_.max_weight)) {
+      ++stats_.refused;
+      if (replaces && !is(mistake::refused_put_leaves_the_old)) remove(old, left::erased);
+      return false;
+    }
+    store(key, value, life, weight, replaces ? old : entries_.end());
+    return true;
+  }
+
+  std::optional<std::int64_t> get(int key) {
+    ++stats_.gets;
+    auto const found = find(key);
+    if (found == entries_.end() || !lives(*found)) {
+      if (found != entries_.end() && !revives(*found)) remove(found, left::expired);
+      ++stats_.misses;
+      return std::nullopt;
+    }
+    stats_.hits += is(mistake::hits_off_by_one) && key == 1 ? 2u : 1u;
+    touch(found);
+    return is(mistake::stale_value_returned) ? found->first_value : found->value;
+  }
+
+  std::optional<std::int64_t> peek(int key) {
+    auto const found = find(key);
+    if (found == entries_.end() || !lives(*found)) return std::nullopt;
+    if (is(mistake::peek_counts_as_use)) touch(found);
+    return found->value;
+  }
+  bool contains(int key) {
+    auto const found = find(key);
+    return found != entries_.end() && lives(*found);
+  }
+  template <class F>
+  bool visit(int key, F f) {
+    auto const value = get(key);
+    if (value) f(*value);
+    return value.has_value();
+  }
+
+  bool erase(int key) {
+    auto const found = find(key);
+    if (found == entries_.end()) return false;
+    bool const live = lives(*found) || is(mistake::erase_finds_the_expired);
+    remove(found, live ? left::erased : left::expired);
+    return live;
+  }
+
+  template <class F>
+  std::int64_t get_or_compute(int key, F f) {
+    if (auto const hit = get(key)) return *hit;
+    ++stats_.computations;
+    std::int64_t value = 0;
+    try {
+      value = f();
+    } catch (...) {
+      ++stats_.computations_failed;
+      if (is(mistake::failed_computation_stored)) put(key, 0, std::nullopt);
+      throw;
+    }
+    put(key, value, std::nullopt);
+    return value;
+  }
+
+  void clear() {
+    while (!entries_.empty())
+      remove(entries_.begin(), lives(entries_.front()) ? left::cleared : left::expired);
+  }
+  template <class F>
+  std::size_t erase_if(F f) {
+    std::size_t erased = 0;
+    for (auto e = entries_.begin(); e != entries_.end();) {
+      auto const at = e++;
+      if (lives(*at) && f(at->key, at->value)) remove(at, left::erased), ++erased;
+    }
+    return erased;
+  }
+  template <class F>
+  void for_each(F f) {
+    for (entry const& e : entries_)
+      if (lives(e)) f(e.key, e.value);
+  }
+  std::size_t maintain() { return is(mistake::maintain_frees_nothing) ? 0 : free_expired(); }
+  void set_capacity(std::size_t n) {
+    options_.capacity = n;
+    make_room(0, 0);
+  }
+
+  std::size_t size() const { return entries_.size(); }
+  std::size_t weight() const { return weight_; }
+  tideover::cache_stats stats() const {
+    tideover::cache_stats now = stats_;
+    now.resident = entries_.size();
+    now.weight = weight_;
+    return now;
+  }
+  departures drain() { return std::exchange(told_, {}); }
+
+ private:
+  struct entry {
+    int key;
+    std::int64_t value, first_value;
+    tideover::instant deadline;
+    nanoseconds life;
+    std::size_t weight;
+  };
+  using place = std::list<entry>::iterator;  // front: who is evicted next
+
+  bool is(mistake m) const { return wrong_ == m; }
+  std::size_t weigh(int key, std::int64_t value) const { return rules_.weigh ? rules_.weigh(key, value) : 1; }
+
+  place find(int key) {
+    return std::find_if(entries_.begin(), entries_.end(), [&](entry const& e) { return e.key == key; });
+  }
+  bool lives(entry const& e) const {
+    if (rules_.expiry == ages::never) return true;
+    if (is(mistake::alive_on_the_deadline)) return clock_.now() <= e.deadline;
+    if (is(mistake::expires_early)) return clock_.now() + nanoseconds(1) < e.deadline;
+    return clock_.now() < e.deadline;
+  }
+  bool revives(entry& e) const {
+    if (!is(mistake::access_revives)) return false;
+    e.deadline = clock_.now() + e.life;
+    return true;
+  }
+  void touch(place e) {
+    nanoseconds const life = is(mistake::access_uses_default_ttl) ? options_.ttl : e->life;
+    if (rules_.expiry == ages::after_access) e->deadline = clock_.now() + life;
+    if (rules_.eviction == keeps::lru) entries_.splice(entries_.end(), entries_, e);
+  }
+
+  void store(int key, std::int64_t value, nanoseconds life, std::size_t weight, place old) {
+    bool const replaces = old != entries_.end();
+    entry fresh{key, value, value, clock_.now() + life, life, weight};
+    if (replaces) {
+      fresh.first_value = old->first_value;
+      bool const stays = rules_.eviction == keeps::fifo || is(mistake::replacing_keeps_the_turn);
+      ++stats_.replaced;
+      if (!is(mistake::replacement_not_told)) told_.push_back({key, old->value, left::replaced});
+      if (!is(mistake::weight_of_the_old_kept)) weight_ -= old->weight;
+      weight_ += weight;
+      *old = fresh;
+      if (!stays) entries_.splice(entries_.end(), entries_, old);
+      make_room(0, 0, key);
+      return;
+    }
+    ++stats_.inserted;
+    make_room(1, weight);
+    entries_.push_back(fresh);
+    weight_ += weight;
+  }
+
+  void make_room(std::size_t count, std::size_t weight, std::optional<int> except = {}) {
+    free_expired();
+    std::size_t const slack = is(mistake::one_too_many) ? 1 : 0;
+    std::size_t const haste = is(mistake::evicts_before_need) && options_.capacity > 2 ? 1 : 0;
+    auto const full = [&] {
+      return rules_.weigh ? weight_ + weight > options_.max_weight
+                          : entries_.size() + count + haste > options_.capacity + slack;
+    };
+    while (rules_.eviction != keeps::unbounded && !entries_.empty() && full()) {
+      auto victim = is(mistake::evicts_the_newest) ? std::prev(entries_.end()) : entries_.begin();
+      if (except && victim->key == *except) ++victim;
+      if (victim == entries_.end()) return;
+      if (is(mistake::eviction_told_twice)) told_.push_back({victim->key, victim->value, left::evicted});
+      remove(victim, left::evicted);
+    }
+  }
+
+  std::size_t free_expired() {
+    std::size_t freed = 0;
+    for (auto e = entries_.begin(); e != entries_.end();) {
+      auto const at = e++;
+      if (!lives(*at)) remove(at, left::expired), ++freed;
+    }
+    return freed;
+  }
+
+  void remove(place e, left why) {
+    if (why == left::expired && is(mistake::expired_told_as_evicted)) why = left::evicted;
+    told_.push_back({e->key, e->value, why});
+    if (why == left::expired) ++stats_.expired;
+    if (why == left::evicted) ++stats_.evicted;
+    if (why == left::erased) ++stats_.erased;
+    if (why == left::cleared) ++stats_.cleared;
+    weight_ -= e->weight;
+    entries_.erase(e);
+  }
+
+  mistake wrong_;
+  oracle_rules rules_;
+  tideover::ttl_cache_options options_;
+  tideover::manual_clock clock_;
+  std::list<entry> entries_;
+  std::size_t weight_ = 0;
+  tideover::cache_stats stats_;
+  departures told_;
+};
+
+}  // namespace tideover_test
