@@ -19,6 +19,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
@@ -93,13 +94,29 @@ std::vector<std::string> public_headers(fs::path const& include) {
 class compiler {
  public:
   compiler(std::string program, fs::path const& include)
-      : words_{std::move(program), "-std=c++20", "-fsyntax-only", "-I" + include.string(), ""} {}
+      : words_{std::move(program), "-std=c++20", "-I" + include.string()} {}
 
   /// CPU seconds of one compilation. Throws if it fails.
-  double operator()(fs::path const& unit) {
-    words_.back() = unit.string();
+  double seconds(fs::path const& unit) const { return run({"-fsyntax-only", unit.string()}, unit); }
+
+  /// Every file that the compiler opens for a unit, by its path.
+  std::set<std::string> opened(fs::path const& unit) const {
+    auto const list = unit.string() + ".d";
+    run({"-M", "-MF", list, unit.string()}, unit);
+    std::ifstream in(list);
+    std::set<std::string> files;
+    for (std::string word; in >> word;) files.insert(word);
+    return files;
+  }
+
+  std::string command() const { return fmt::format("{} -std=c++20 -fsyntax-only", words_.front()); }
+
+ private:
+  double run(std::vector<std::string> const& more, fs::path const& unit) const {
+    auto words = words_;
+    words.insert(words.end(), more.begin(), more.end());
     std::vector<char*> argv;
-    for (auto& word : words_) argv.push_back(word.data());
+    for (auto& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
     pid_t child = 0;
     if (posix_spawnp(&child, argv[0], nullptr, nullptr, argv.data(), environ) != 0) {
@@ -110,15 +127,12 @@ class compiler {
     if (wait4(child, &status, 0, &used) != child || status != 0) {
       throw std::runtime_error(fmt::format("{} failed on {}", words_.front(), unit.filename().string()));
     }
-    auto const seconds = [](timeval const& t) {
+    auto const seconds_of = [](timeval const& t) {
       return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
     };
-    return seconds(used.ru_utime) + seconds(used.ru_stime);
+    return seconds_of(used.ru_utime) + seconds_of(used.ru_stime);
   }
 
-  std::string command() const { return fmt::format("{} -std=c++20 -fsyntax-only", words_.front()); }
-
- private:
   std::vector<std::string> words_;
 };
 
@@ -128,11 +142,9 @@ struct unit {
   double seconds = std::numeric_limits<double>::infinity();
 };
 
-/// Writes a unit that includes `headers`. One that this platform does not have (<windows.h> behind an #if) is
-/// left out by the preprocessor.
-unit write_unit(fs::path const& file, std::vector<std::string> const& headers) {
+unit write_unit(fs::path const& file, std::set<std::string> const& headers) {
   std::ofstream out(file);
-  for (auto const& h : headers) out << fmt::format("#if __has_include(<{0}>)\n#include <{0}>\n#endif\n", h);
+  for (auto const& h : headers) out << fmt::format("#include <{}>\n", h);
   if (!out.flush()) throw std::runtime_error("cannot write " + file.string());
   return {file};
 }
@@ -165,6 +177,11 @@ struct settings {
   bool all = false;
 };
 
+/// Seconds for people: what noise put below zero by less than what is printed is zero.
+std::string text_of(double seconds) {
+  return fmt::format("{:.3f}", std::abs(seconds) < .0005 ? 0.0 : seconds);
+}
+
 struct measured_header {
   std::string name;
   std::set<std::string> standard;
@@ -174,27 +191,31 @@ struct measured_header {
 
 int run(settings const& s) {
   scratch_folder const folder;
+  compiler const compile(s.compiler, s.include);
   std::vector<measured_header> headers;
   for (auto const& name : public_headers(s.include)) {
     if (!s.all && budget_of(name) == nullptr) continue;
-    measured_header h{name, {}, {}, {}};
+    auto const number = headers.size();
+    measured_header h{name, {}, write_unit(folder.path() / fmt::format("{}_ours.cpp", number), {name}), {}};
     std::set<std::string> seen;
     follow(s.include, name, seen, h.standard);
-    auto const number = headers.size();
-    h.with_ours = write_unit(folder.path() / fmt::format("{}_ours.cpp", number), {name});
-    h.with_standard = write_unit(folder.path() / fmt::format("{}_standard.cpp", number),
-                                 {h.standard.begin(), h.standard.end()});
+    // What stands behind an #if that is false here is not needed here.
+    auto const opened = compile.opened(h.with_ours.file);
+    std::erase_if(h.standard, [&](std::string const& standard) {
+      return std::none_of(opened.begin(), opened.end(),
+                          [&](std::string const& path) { return path.ends_with("/" + standard); });
+    });
+    h.with_standard = write_unit(folder.path() / fmt::format("{}_standard.cpp", number), h.standard);
     headers.push_back(std::move(h));
   }
   auto empty = write_unit(folder.path() / "empty.cpp", {});
 
-  compiler compile(s.compiler, s.include);
   bench::print_heading("Include cost, CPU seconds");
   fmt::print("{}; the smallest of {} rounds in which all units take turns\n\n", compile.command(), s.rounds);
   for (int round = 0; round != s.rounds; ++round) {
     bench::progress("include_cost",
                     fmt::format("round {}/{}: {} headers", round + 1, s.rounds, headers.size()));
-    auto const measure = [&](unit& u) { u.seconds = std::min(u.seconds, compile(u.file)); };
+    auto const measure = [&](unit& u) { u.seconds = std::min(u.seconds, compile.seconds(u.file)); };
     measure(empty);
     for (auto& h : headers) {
       measure(h.with_ours);
@@ -218,8 +239,7 @@ int run(settings const& s) {
       within = within && holds;
       verdict = holds ? "within" : "ABOVE";
     }
-    t.add({h.name, fmt::format("{:.3f}", h.with_ours.seconds), fmt::format("{:.3f}", over_nothing),
-           fmt::format("{:.3f}", over_standard),
+    t.add({h.name, text_of(h.with_ours.seconds), text_of(over_nothing), text_of(over_standard),
            allowed == nullptr
                ? ""
                : fmt::format("{:.2f} over {}", allowed->seconds, allowed->over_standard ? "std" : "nothing"),

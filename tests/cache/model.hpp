@@ -27,10 +27,8 @@ using single_never = combination<ages::never, tideover::never, tideover::single_
 using one_shard_after_write = combination<ages::after_write, tideover::after_write, tideover::sharded<1>>;
 using one_shard_after_access = combination<ages::after_access, tideover::after_access, tideover::sharded<1>>;
 using one_shard_never = combination<ages::never, tideover::never, tideover::sharded<1>>;
-// A small cache uses one of its sixteen shards, so the whole oracle applies to these as well.
-using shards_after_write = combination<ages::after_write, tideover::after_write, tideover::sharded<16>>;
+// A small cache uses one of its sixteen shards, so the whole oracle applies to it as well.
 using shards_after_access = combination<ages::after_access, tideover::after_access, tideover::sharded<16>>;
-using shards_never = combination<ages::never, tideover::never, tideover::sharded<16>>;
 
 /// A walk that never met an outcome has said nothing about it.
 inline void check_the_walk_went_everywhere(walk_report const& report, keeps eviction, ages expiry) {

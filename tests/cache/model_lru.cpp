@@ -5,7 +5,7 @@
 
 TEMPLATE_TEST_CASE("a random walk of lru agrees with the oracle", "[model]", single_after_write,
                    single_after_access, single_never, one_shard_after_write, one_shard_after_access,
-                   one_shard_never, shards_after_write, shards_after_access, shards_never) {
+                   one_shard_never, shards_after_access) {
   using cache = typename TestType::template with<tideover::lru>;
   walk_report const report = walk_small<cache>({.eviction = keeps::lru, .expiry = TestType::expiry});
   INFO(report.problem);

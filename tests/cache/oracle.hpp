@@ -375,6 +375,7 @@ class oracle {
       if (except && event.key == *except) blame("an entry that was just read left as expired");
       if (is_live(event.key, now())) blame("expired before its deadline: key " + std::to_string(event.key));
       ++expected_.expired, ++tally_.expired;
+      if (is_resident(event)) freed_weight_ += entries_.find(event.key)->second.weight;
       remove(event);
     }
   }
@@ -413,8 +414,9 @@ class oracle {
   }
 
   void judge_victim(departure const& victim) {
-    bool const too_much =
-        rules_.weigh ? total_weight_ > options_.max_weight : entries_.size() > options_.capacity;
+    // With weights an expired entry may be come upon among the victims only, after live ones have had to go.
+    bool const too_much = rules_.weigh ? total_weight_ + freed_weight_ > options_.max_weight
+                                       : entries_.size() > options_.capacity;
     if (!too_much) blame("evicted although there was room: key " + std::to_string(victim.key));
     auto const found = entries_.find(victim.key);
     bool overdue = false;
@@ -453,6 +455,7 @@ class oracle {
   verdict conclude(departures const& events) {
     if (settled_ != events.size()) blame("the listener heard of a removal that this operation does not make");
     settled_ = 0;
+    freed_weight_ = 0;
     return std::exchange(blame_, {});
   }
 
@@ -463,6 +466,7 @@ class oracle {
   std::size_t total_weight_ = 0;
   std::uint64_t next_turn_ = 1;
   std::size_t settled_ = 0;
+  std::size_t freed_weight_ = 0;
   counts expected_;
   oracle_tally tally_;
   std::string blame_;

@@ -12,8 +12,11 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <iterator>
 #include <optional>
 #include <string>
+#include <utility>
 
 /// The real cache as the walks see it.
 namespace tideover_test {
@@ -31,43 +34,40 @@ template <class... Policies>
 using walked_cache = tideover::ttl_cache<int, std::int64_t, tideover::manual_clock, walk_log, Policies...>;
 
 template <class Cache>
-class subject {
+class subject final : public walked {
  public:
   subject(tideover::ttl_cache_options options, tideover::manual_clock clock) : cache_(options, clock, log_) {}
 
-  bool put(int key, std::int64_t value, std::optional<std::chrono::nanoseconds> ttl) {
-    return ttl ? cache_.put(key, value, tideover::put_options{.ttl = ttl}) : cache_.put(key, value);
+  bool put(int key, std::int64_t value, std::optional<nanoseconds> ttl) override {
+    tideover::put_options options;
+    options.ttl = ttl;
+    return cache_.put(key, value, options);
   }
-  auto get(int key) { return cache_.get(key); }
-  auto peek(int key) const { return cache_.peek(key); }
-  bool contains(int key) const { return cache_.contains(key); }
-  bool erase(int key) { return cache_.erase(key); }
-  void clear() { cache_.clear(); }
-  std::size_t maintain() { return cache_.maintain(); }
-  void set_capacity(std::size_t n) {
-    if constexpr (!Cache::weigher_type::weighs) cache_.set_capacity(n);
+  std::optional<std::int64_t> get(int key) override { return cache_.get(key); }
+  std::optional<std::int64_t> peek(int key) override { return std::as_const(cache_).peek(key); }
+  bool contains(int key) override { return std::as_const(cache_).contains(key); }
+  bool visit(int key, std::function<void(std::int64_t const&)> const& visitor) override {
+    return cache_.visit(key, visitor);
   }
-  std::size_t size() const { return cache_.size(); }
-  std::size_t weight() const { return cache_.weight(); }
-  tideover::cache_stats stats() const { return cache_.stats(); }
-  template <class F>
-  bool visit(int key, F f) {
-    return cache_.visit(key, f);
+  bool erase(int key) override { return cache_.erase(key); }
+  std::int64_t get_or_compute(int key, std::function<std::int64_t()> const& compute) override {
+    return cache_.get_or_compute(key, compute);
   }
-  template <class F>
-  std::int64_t get_or_compute(int key, F f) {
-    return cache_.get_or_compute(key, f);
+  void clear() override { cache_.clear(); }
+  std::size_t erase_if(std::function<bool(int const&, std::int64_t const&)> const& condition) override {
+    return cache_.erase_if(condition);
   }
-  template <class F>
-  std::size_t erase_if(F f) {
-    return cache_.erase_if(f);
-  }
-  template <class F>
-  void for_each(F f) {
+  void for_each(std::function<void(int const&, std::int64_t const&)> const& f) override {
     cache_.for_each(f);
   }
-
-  departures drain() {
+  std::size_t maintain() override { return cache_.maintain(); }
+  void set_capacity(std::size_t n) override {
+    if constexpr (!Cache::weigher_type::weighs) cache_.set_capacity(n);
+  }
+  std::size_t size() override { return cache_.size(); }
+  std::size_t weight() override { return cache_.weight(); }
+  tideover::cache_stats stats() override { return cache_.stats(); }
+  departures drain() override {
     departures all;
     for (auto const& event : log_.take()) all.push_back({event.key, event.value, translated(event.cause)});
     return all;

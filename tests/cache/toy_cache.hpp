@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cache/oracle.hpp"
+#include "cache/walk.hpp"
 
 #include <tideover/policy/clock.hpp>
 #include <tideover/ttl_cache_options.hpp>
@@ -10,6 +11,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <optional>
 #include <utility>
@@ -42,15 +44,13 @@ enum class mistake {
   stale_value_returned,
 };
 
-class toy_cache {
+class toy_cache final : public walked {
  public:
-  using nanoseconds = std::chrono::nanoseconds;
-
   toy_cache(mistake wrong, oracle_rules rules, tideover::ttl_cache_options options,
             tideover::manual_clock clock)
       : wrong_(wrong), rules_(std::move(rules)), options_(options), clock_(std::move(clock)) {}
 
-  bool put(int key, std::int64_t value, std::optional<nanoseconds> ttl) {
+  bool put(int key, std::int64_t value, std::optional<nanoseconds> ttl) override {
     ++stats_.puts;
     nanoseconds const life =
         ttl && is(mistake::own_ttl_ignored) && ttl->count() > 0 ? options_.ttl : ttl.value_or(options_.ttl);
@@ -67,7 +67,7 @@ class toy_cache {
     return true;
   }
 
-  std::optional<std::int64_t> get(int key) {
+  std::optional<std::int64_t> get(int key) override {
     ++stats_.gets;
     auto const found = find(key);
     if (found == entries_.end() || !lives(*found)) {
@@ -80,24 +80,23 @@ class toy_cache {
     return is(mistake::stale_value_returned) ? found->first_value : found->value;
   }
 
-  std::optional<std::int64_t> peek(int key) {
+  std::optional<std::int64_t> peek(int key) override {
     auto const found = find(key);
     if (found == entries_.end() || !lives(*found)) return std::nullopt;
     if (is(mistake::peek_counts_as_use)) touch(found);
     return found->value;
   }
-  bool contains(int key) {
+  bool contains(int key) override {
     auto const found = find(key);
     return found != entries_.end() && lives(*found);
   }
-  template <class F>
-  bool visit(int key, F f) {
+  bool visit(int key, std::function<void(std::int64_t const&)> const& f) override {
     auto const value = get(key);
     if (value) f(*value);
     return value.has_value();
   }
 
-  bool erase(int key) {
+  bool erase(int key) override {
     auto const found = find(key);
     if (found == entries_.end()) return false;
     bool const live = lives(*found) || is(mistake::erase_finds_the_expired);
@@ -105,8 +104,7 @@ class toy_cache {
     return live;
   }
 
-  template <class F>
-  std::int64_t get_or_compute(int key, F f) {
+  std::int64_t get_or_compute(int key, std::function<std::int64_t()> const& f) override {
     if (auto const hit = get(key)) return *hit;
     ++stats_.computations;
     std::int64_t value = 0;
@@ -121,12 +119,11 @@ class toy_cache {
     return value;
   }
 
-  void clear() {
+  void clear() override {
     while (!entries_.empty())
       remove(entries_.begin(), lives(entries_.front()) ? left::cleared : left::expired);
   }
-  template <class F>
-  std::size_t erase_if(F f) {
+  std::size_t erase_if(std::function<bool(int const&, std::int64_t const&)> const& f) override {
     std::size_t erased = 0;
     for (auto e = entries_.begin(); e != entries_.end();) {
       auto const at = e++;
@@ -134,26 +131,25 @@ class toy_cache {
     }
     return erased;
   }
-  template <class F>
-  void for_each(F f) {
+  void for_each(std::function<void(int const&, std::int64_t const&)> const& f) override {
     for (entry const& e : entries_)
       if (lives(e)) f(e.key, e.value);
   }
-  std::size_t maintain() { return is(mistake::maintain_frees_nothing) ? 0 : free_expired(); }
-  void set_capacity(std::size_t n) {
+  std::size_t maintain() override { return is(mistake::maintain_frees_nothing) ? 0 : free_expired(); }
+  void set_capacity(std::size_t n) override {
     options_.capacity = n;
     make_room(0, 0);
   }
 
-  std::size_t size() const { return entries_.size(); }
-  std::size_t weight() const { return weight_; }
-  tideover::cache_stats stats() const {
+  std::size_t size() override { return entries_.size(); }
+  std::size_t weight() override { return weight_; }
+  tideover::cache_stats stats() override {
     tideover::cache_stats now = stats_;
     now.resident = entries_.size();
     now.weight = weight_;
     return now;
   }
-  departures drain() { return std::exchange(told_, {}); }
+  departures drain() override { return std::exchange(told_, {}); }
 
  private:
   struct entry {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <optional>
 #include <random>
 #include <string>
@@ -29,10 +30,38 @@ struct walk_plan {
 /// Thrown by the walk's own computations.
 struct walk_failure : std::exception {};
 
-template <class Subject>
+/// What is walked. Virtual, so that the walk itself is compiled once and not for each of many caches.
+class walked {
+ public:
+  using nanoseconds = std::chrono::nanoseconds;
+
+  walked() = default;
+  walked(walked const&) = delete;
+  walked& operator=(walked const&) = delete;
+  virtual ~walked() = default;
+
+  virtual bool put(int key, std::int64_t value, std::optional<nanoseconds> ttl) = 0;
+  virtual std::optional<std::int64_t> get(int key) = 0;
+  virtual std::optional<std::int64_t> peek(int key) = 0;
+  virtual bool contains(int key) = 0;
+  virtual bool visit(int key, std::function<void(std::int64_t const&)> const& visitor) = 0;
+  virtual bool erase(int key) = 0;
+  virtual std::int64_t get_or_compute(int key, std::function<std::int64_t()> const& compute) = 0;
+  virtual void clear() = 0;
+  virtual std::size_t erase_if(std::function<bool(int const&, std::int64_t const&)> const& condition) = 0;
+  virtual void for_each(std::function<void(int const&, std::int64_t const&)> const& f) = 0;
+  virtual std::size_t maintain() = 0;
+  virtual void set_capacity(std::size_t n) = 0;
+  virtual std::size_t size() = 0;
+  virtual std::size_t weight() = 0;
+  virtual tideover::cache_stats stats() = 0;
+  /// What the listener heard since it was last asked.
+  virtual departures drain() = 0;
+};
+
 class walker {
  public:
-  walker(Subject& subject, oracle& judge, tideover::manual_clock clock, walk_plan plan)
+  walker(walked& subject, oracle& judge, tideover::manual_clock clock, walk_plan plan)
       : subject_(subject), judge_(judge), clock_(std::move(clock)), plan_(plan), random_(plan.seed) {}
 
   /// Empty, or what went wrong, at which step and with which seed.
@@ -208,7 +237,7 @@ class walker {
     }
   }
 
-  Subject& subject_;
+  walked& subject_;
   oracle& judge_;
   tideover::manual_clock clock_;
   walk_plan plan_;

@@ -21,7 +21,7 @@ using tideover_test::counted;
 
 static_assert(executor<inline_run> && std::is_empty_v<inline_run>);
 static_assert(executor<tideover::owned_threads> && executor<tideover::hand_driven>);
-static_assert(executor<run_by<std::function<void(task)>>> && executor<run_by<std::function<bool(task)>>>);
+static_assert(executor<run_by<std::function<void(task)>>> && executor<run_by<std::function<bool(task&)>>>);
 static_assert(executor<run_by<void (*)(task)>> && !executor<run_by<void (*)(int)>>);
 static_assert(!executor<std::thread> && !executor<int>);
 

@@ -60,6 +60,16 @@ static_assert(transparent::accepts<std::string, std::string_view> &&
 
 static_assert(std::is_empty_v<hash_by<hash_of_point>>, "a hash without state takes no byte");
 
+struct keyed_hash {
+  explicit keyed_hash(std::size_t k) : key(k) {}
+  std::size_t operator()(int i) const { return key ^ std::size_t(i); }
+  std::size_t key;
+};
+static_assert(hashing_policy<hash_by<keyed_hash>, int> &&
+              std::is_default_constructible_v<hash_by<hash_of_point>>);
+static_assert(!std::is_default_constructible_v<hash_by<keyed_hash>>,
+              "an object must be passed, and it is said so");
+
 }  // namespace
 
 TEST_CASE("seeded_hash: text hashes and compares alike in all its types", "[policy]") {

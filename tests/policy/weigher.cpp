@@ -46,7 +46,7 @@ TEST_CASE("weigh_by: it asks the function, with key and value in this order", "[
 }
 
 TEST_CASE("weigh_by: a function with state keeps it, and what it throws passes through", "[policy]") {
-  std::size_t const unit = 3;
+  std::size_t unit = 3;
   weigh_by const scaled([unit](int, int value) { return unit * std::size_t(value); });
   auto const copy = scaled;
   CHECK(copy(0, 5) == 15);
