@@ -3,10 +3,10 @@
 
 #include <tideover/error.hpp>
 
+#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 namespace tideover::inline v0 {
 
@@ -31,22 +31,22 @@ class [[nodiscard]] result {
     requires(std::is_convertible_v<U&&, T> && !std::is_same_v<std::remove_cvref_t<U>, result> &&
              !std::is_same_v<std::remove_cvref_t<U>, failure>)
   result(U&& value)  // NOLINT(google-explicit-constructor): a value is a result
-      : state_(std::in_place_index<0>, std::forward<U>(value)) {}
-  result(failure why) : state_(std::in_place_index<1>, std::move(why)) {}
+      : value_(std::in_place, std::forward<U>(value)) {}
+  result(failure why) : why_(std::move(why)) {}
   result(errc code) : result(failure{.code = code}) {}
   /// Makes T in place from `arguments`: for values that cannot be moved.
   template <class... Arguments>
     requires std::is_constructible_v<T, Arguments...>
   explicit result(std::in_place_t, Arguments&&... arguments)
-      : state_(std::in_place_index<0>, std::forward<Arguments>(arguments)...) {}
+      : value_(std::in_place, std::forward<Arguments>(arguments)...) {}
 
-  bool has_value() const noexcept { return state_.index() == 0; }
+  bool has_value() const noexcept { return value_.has_value(); }
   explicit operator bool() const noexcept { return has_value(); }
 
   /// The value; throws `error` carrying the failure if there is none.
-  T& value() & { return checked(), *std::get_if<0>(&state_); }
-  T const& value() const& { return checked(), *std::get_if<0>(&state_); }
-  T&& value() && { return checked(), std::move(*std::get_if<0>(&state_)); }
+  T& value() & { return checked(), *value_; }
+  T const& value() const& { return checked(), *value_; }
+  T&& value() && { return checked(), std::move(*value_); }
 
   /// The value; there must be one.
   T& operator*() & noexcept { return *get(); }
@@ -67,7 +67,7 @@ class [[nodiscard]] result {
   /// The failure; there must be no value.
   tideover::failure const& error() const noexcept {
     TIDEOVER_ASSERT(!has_value(), "tideover::result::error(): there is a value");
-    return *std::get_if<1>(&state_);
+    return why_;
   }
   /// The code of the failure; no error if there is a value.
   std::error_code code() const noexcept { return has_value() ? std::error_code{} : error().code; }
@@ -78,18 +78,20 @@ class [[nodiscard]] result {
 
  private:
   void checked() const {
-    if (!has_value()) detail::raise(*std::get_if<1>(&state_));
+    if (!has_value()) detail::raise(why_);
   }
   T* get() noexcept {
     TIDEOVER_ASSERT(has_value(), "tideover::result: there is no value");
-    return std::get_if<0>(&state_);
+    return std::addressof(*value_);
   }
   T const* get() const noexcept {
     TIDEOVER_ASSERT(has_value(), "tideover::result: there is no value");
-    return std::get_if<0>(&state_);
+    return std::addressof(*value_);
   }
 
-  std::variant<T, tideover::failure> state_;
+  // Not a variant: one whose assignment throws may be left with neither.
+  std::optional<T> value_;
+  tideover::failure why_;
 };
 
 /// Done, or the failure in its place.

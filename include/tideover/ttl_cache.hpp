@@ -25,6 +25,8 @@
 #include <tideover/result.hpp>
 #include <tideover/ttl_cache_options.hpp>
 
+#include <cxxabi.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -32,6 +34,8 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -241,11 +245,13 @@ class ttl_cache {
 
   // ---- Observing and tuning -------------------------------------------------------------------------------
 
-  /// Resident entries, among them the expired that are not freed yet; at most `capacity()` at any instant.
+  /// Resident entries, among them the expired that are not freed yet. Where entries are counted and evicted
+  /// it is at most `capacity()` at any instant, but while `set_capacity` shrinks the cache.
   std::size_t size() const;
   std::size_t capacity() const noexcept { return capacity_.load(std::memory_order_relaxed); }
   /// Evicts at once what no longer fits. Throws `error` below the number of shards, which is fixed at
   /// construction, and above 4,000,000,000. Entries move between no shards.
+  template <class Weigher = weigher_type>
   void set_capacity(std::size_t capacity);
   /// The weight of all resident entries. With `weigh_by` a put may be over the bound until it returns, and
   /// then by no more than the entries that are being put at that instant.
@@ -278,13 +284,18 @@ class ttl_cache {
 
   static constexpr bool weighs = weigher_type::weighs;
   static constexpr std::size_t most_entries = 4'000'000'000;
+  static constexpr std::size_t most_weight =
+      std::numeric_limits<std::size_t>::max() >> 16;  // sums do not wrap
   static constexpr std::size_t entries_per_shard = 2048;
   /// How many entries a put looks at for expired ones: more than it adds work for (at most one step for each
   /// level that an entry with a common TTL falls through), and bounded.
   static constexpr std::size_t expiry_steps_per_put = 8;
   static constexpr std::size_t entries_per_lock = 256;  // bulk calls let others in after so many
+  /// A new value is made over the old one where ending the old one is nothing: a destructor of the user's may
+  /// not run under the lock, and neither swapping nor assigning means replacing for every type (a tuple of
+  /// references, containers with memory resources). All others get a new entry in the old one's place.
   static constexpr bool replaces_in_place =
-      std::is_nothrow_swappable_v<Value> && std::is_nothrow_move_constructible_v<Value>;
+      std::is_trivially_destructible_v<Value> && std::is_nothrow_move_constructible_v<Value>;
 
   class pinned;
   class leader;
@@ -428,8 +439,9 @@ void ttl_cache<Key, Value, Policies...>::check(options const& o) {
     detail::raise_out_of_bounds("ttl_cache_options.ttl_jitter", to_string(o.ttl_jitter),
                                 "between 0.0 and 0.5");
   }
-  if (weighs && o.max_weight < 1) {
-    detail::raise_out_of_bounds("ttl_cache_options.max_weight", "0", "at least 1 with a weigher");
+  if (weighs && (o.max_weight < 1 || o.max_weight > most_weight)) {
+    detail::raise_out_of_bounds("ttl_cache_options.max_weight", to_string(o.max_weight),
+                                "between 1 and " + to_string(most_weight) + " with a weigher");
   }
   if (!weighs && o.max_weight != 0) {
     detail::raise_out_of_bounds("ttl_cache_options.max_weight", to_string(o.max_weight),
@@ -486,6 +498,7 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
   shard_type& s = shard_of(hash);
   detail::removed_chain gone;
   entry_id rewritten = no_entry;
+  std::optional<Value> before;
   entry_id id = no_entry;
   bool stored = false;
   {
@@ -504,8 +517,8 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
     } else if (replaces_in_place && s.exclusive(old)) {
       id = old;
       if constexpr (replaces_in_place) {
-        using std::swap;
-        swap(s[id].value, value);
+        if constexpr (!parts::is_silent) before.emplace(std::move(s[id].value));
+        std::construct_at(std::addressof(s[id].value), std::move(value));
       }
       s.rewritten(expiry_, id, t, life_of(s, o), weight);
       ++s.counts.replaced;
@@ -525,7 +538,7 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
     stored = s[id].where == node_type::state::resident;
   }
   if (rewritten != no_entry) {
-    tell(s[rewritten].key, value, removal_cause::replaced);
+    tell(s[rewritten].key, *before, removal_cause::replaced);
     s.unpin(rewritten);
   }
   dispose(s, gone);
@@ -658,7 +671,7 @@ bool ttl_cache<Key, Value, Policies...>::visit(K const& key, Visitor&& visitor) 
     return false;
   }
   pinned const hold(s, id);
-  visitor(std::as_const(s[id].value));
+  std::invoke(visitor, std::as_const(s[id].value));
   return true;
 }
 
@@ -694,14 +707,16 @@ class ttl_cache<Key, Value, Policies...>::pinned {
 template <class Key, class Value, class... Policies>
 struct ttl_cache<Key, Value, Policies...>::copying {
   static constexpr bool under_lock = true;
-  Value operator()(Value const& value) const { return value; }
+  Value operator()(Value const& value) const requires std::copy_constructible<Value> { return value; }
 };
 template <class Key, class Value, class... Policies>
 template <class Visitor>
 struct ttl_cache<Key, Value, Policies...>::visiting {
   static constexpr bool under_lock = false;
   Visitor& visitor;
-  std::invoke_result_t<Visitor&, Value const&> operator()(Value const& value) const { return visitor(value); }
+  std::invoke_result_t<Visitor&, Value const&> operator()(Value const& value) const {
+    return std::invoke(visitor, value);
+  }
 };
 
 // How a call ends: the throwing verbs give the value or throw, the `try_` verbs give a result.
@@ -733,6 +748,8 @@ struct ttl_cache<Key, Value, Policies...>::returning {
     if constexpr (std::is_void_v<std::invoke_result_t<Read&, Value const&>>) {
       read(value);
       return {};
+    } else if constexpr (Read::under_lock) {
+      return type<Read>(std::in_place, value);  // in its place: no copy dies under the lock
     } else {
       return read(value);
     }
@@ -910,6 +927,8 @@ auto ttl_cache<Key, Value, Policies...>::lead(shard_type& s, entry_id flight, st
       }
     }
 #if TIDEOVER_EXCEPTIONS
+  } catch (abi::__forced_unwind&) {
+    throw;  // the thread is being cancelled: nobody may keep that from happening; `mine` settles the flight
   } catch (...) {
     if (mine.settled()) throw;
     failure thrown{.code = errc::computation_failed};
@@ -937,13 +956,13 @@ std::optional<failure> ttl_cache<Key, Value, Policies...>::produce(node_type& n,
                 "tideover::ttl_cache: compute must be callable as compute(Key const&) or compute()");
   auto const call = [&]() -> decltype(auto) {
     if constexpr (std::is_invocable_v<F&, Key const&>) {
-      return compute(std::as_const(n.key));
+      return std::invoke(compute, std::as_const(n.key));
     } else {
-      return compute();
+      return std::invoke(compute);
     }
   };
   using computed = std::remove_cvref_t<decltype(call())>;
-  if constexpr (detail::is_result<computed>) {
+  if constexpr (detail::is_result<computed> && !std::is_same_v<computed, Value>) {
     auto made = call();
     if (!made) return made.error();
     n.make_value(*std::move(made));
@@ -1142,8 +1161,9 @@ template <class Key, class Value, class... Policies>
 template <class F>
   requires std::invocable<F&, Key const&, Value const&>
 void ttl_cache<Key, Value, Policies...>::for_each(F f) {
-  for_each_pinned(
-      [&](shard_type& s, entry_id id) { f(std::as_const(s[id].key), std::as_const(s[id].value)); });
+  for_each_pinned([&](shard_type& s, entry_id id) {
+    std::invoke(f, std::as_const(s[id].key), std::as_const(s[id].value));
+  });
 }
 
 template <class Key, class Value, class... Policies>
@@ -1152,7 +1172,7 @@ template <class Predicate>
   ttl_cache<Key, Value, Policies...>::erase_if(Predicate predicate) {
     std::size_t erased = 0;
     for_each_pinned([&](shard_type& s, entry_id id) {
-      if (!predicate(std::as_const(s[id].key), std::as_const(s[id].value))) return;
+      if (!std::invoke(predicate, std::as_const(s[id].key), std::as_const(s[id].value))) return;
       detail::removed_chain gone;
       {
         lock_type lock(s.mutex);
@@ -1206,8 +1226,10 @@ std::size_t ttl_cache<Key, Value, Policies...>::weight() const {
 }
 
 template <class Key, class Value, class... Policies>
+template <class Weigher>
 void ttl_cache<Key, Value, Policies...>::set_capacity(std::size_t capacity) {
-  static_assert(!weighs, "tideover::ttl_cache::set_capacity: with a weigher, max_weight is the bound");
+  static_assert(!Weigher::weighs,
+                "tideover::ttl_cache::set_capacity: with a weigher, max_weight is the bound");
   if (capacity < shard_count_ || capacity > most_entries) {
     detail::raise_out_of_bounds("ttl_cache::set_capacity(capacity)", std::to_string(capacity),
                                 capacity_bounds(shard_count_));

@@ -20,7 +20,7 @@ struct ttl_cache_options {
   /// Each life is shortened by a random share of up to this, 0.0 to 0.5, so that entries that were stored
   /// together do not expire together.
   double ttl_jitter = 0.0;
-  /// With `weigh_by` the most weight of all entries together, at least 1; must be left at 0 without it.
+  /// With `weigh_by` the most weight of all entries together, 1 to 2^48 - 1; must be left at 0 without it.
   std::size_t max_weight = 0;
 };
 

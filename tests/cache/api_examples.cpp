@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 
 using namespace std::chrono_literals;
 
@@ -17,8 +18,20 @@ struct profile {
   std::string name;
   friend bool operator==(profile const&, profile const&) = default;
 };
+/// Looks like text, but is more: its own hash and equality decide.
+struct user {
+  std::string name;
+  int tenant = 0;
+  operator std::string_view() const { return name; }
+  friend bool operator==(user const&, user const&) = default;
+};
 profile load(std::string_view key) { return {"profile of " + std::string(key)}; }
 }  // namespace
+
+template <>
+struct std::hash<user> {
+  std::size_t operator()(user const& u) const { return std::hash<std::string>{}(u.name); }
+};
 
 TEST_CASE("the calls of the documentation compile and do what they say") {
   tideover::ttl_cache<std::string, profile> profiles({.capacity = 10'000, .ttl = 60s});
@@ -113,3 +126,29 @@ TEST_CASE("compute may return a result, and its failure is the caller's") {
   CHECK(!cache.contains(1));
   CHECK(cache.try_get_or_compute(1, [] { return tideover::result<int>(5); }).value() == 5);
 }
+
+TEST_CASE("a key of your own that converts to text is compared by its own equality") {
+  tideover::ttl_cache<user, int> cache({});
+  cache.put(user{"bob", 1}, 1);
+  CHECK(!cache.get(user{"bob", 2}));
+  CHECK(cache.get(user{"bob", 1}) == 1);
+}
+
+TEST_CASE("a value that is a reference is replaced, not assigned through") {
+  int one = 1;
+  int two = 2;
+  tideover::ttl_cache<int, std::tuple<int&>> cache({});
+  cache.put(0, std::tuple<int&>(one));
+  cache.put(0, std::tuple<int&>(two));
+  CHECK(one == 1);
+  CHECK(two == 2);
+  CHECK(&std::get<0>(*cache.get(0)) == &two);
+}
+
+TEST_CASE("members may be named where functions are expected") {
+  tideover::ttl_cache<user, std::string> cache({});
+  CHECK(cache.get_or_compute(user{"eve", 3}, &user::name) == "eve");
+}
+
+template class tideover::ttl_cache<int, std::unique_ptr<int>>;
+template class tideover::ttl_cache<std::string, std::string>;

@@ -24,6 +24,9 @@ struct answer {
   std::optional<int> value;
   std::error_code code;
   std::string thrown;
+  /// Keeps the exception until the test's own thread lets go of it. Threads share it, and libstdc++ counts
+  /// its owners where ThreadSanitizer does not look, so a last release elsewhere would be reported as a race.
+  std::exception_ptr kept{};
 
   bool is(int expected) const { return value == expected; }
   bool is(errc expected) const { return code == expected; }
@@ -36,8 +39,10 @@ answer answer_of(F&& f) {
     result.value = f();
   } catch (tideover::error const& e) {
     result.code = e.code();
+    result.kept = std::current_exception();
   } catch (std::exception const& e) {
     result.thrown = e.what();
+    result.kept = std::current_exception();
   }
   return result;
 }

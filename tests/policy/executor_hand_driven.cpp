@@ -143,12 +143,11 @@ TEST_CASE("hand_driven: many threads post while one ticks; each piece of work ru
     });
   }
   std::size_t ran = 0;
-  tideover_test::await([&] { return executor.pending() == 64; });
+  tideover_test::await([&] { return refused > 0; });
   while (ran != threads * each) ran += executor.tick();
   for (auto& thread : posters) thread.join();
   for (int const n : runs) {
     if (n != 1) FAIL("ran " << n << " times");
   }
-  CHECK(refused > 0);
   CHECK(executor.pending() == 0);
 }

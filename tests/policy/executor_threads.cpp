@@ -294,7 +294,7 @@ TEST_CASE("owned_threads: many post, some close; each piece of work that was tak
   watchdog const dog("posting against closing");
   long refused_full = 0;
   long refused_closed = 0;
-  for (int round = 0; round < 50; ++round) {
+  for (int round = 0; round < 50 || refused_full == 0 || refused_closed == 0; ++round) {
     owned_threads executor(2, 8);
     std::vector<std::atomic<int>> runs(600);
     std::vector<int> taken(600, 0);

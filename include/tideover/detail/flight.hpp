@@ -15,8 +15,9 @@ namespace tideover::inline v0::detail {
 
 class flight;
 
-/// A thread's place in the graph of who waits for whom.
-struct flight_thread {
+/// A thread's place in the graph of who waits for whom. There is one graph in a program, also when its shared
+/// libraries hide their symbols: a cycle may lead through several of them.
+struct [[gnu::visibility("default")]] flight_thread {
   flight_thread() = default;
   flight_thread(flight_thread const&) = delete;
   flight_thread& operator=(flight_thread const&) = delete;
@@ -27,13 +28,13 @@ struct flight_thread {
   unsigned leads = 0;                 // flights this thread computes right now; its own
 };
 
-inline std::mutex& flight_graph_mutex() noexcept {
+[[gnu::visibility("default")]] inline std::mutex& flight_graph_mutex() noexcept {
   static std::mutex mutex;
   return mutex;
 }
 inline flight_thread::~flight_thread() { std::lock_guard turn(flight_graph_mutex()); }
 
-inline flight_thread& this_flight_thread() noexcept {
+[[gnu::visibility("default")]] inline flight_thread& this_flight_thread() noexcept {
   thread_local flight_thread self;
   return self;
 }

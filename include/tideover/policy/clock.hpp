@@ -131,15 +131,24 @@ class manual_clock {
       if (now() >= t) return;
       enlist(self);
     }
+    // However the wait ends, a thread that is cancelled among the ways, the record may not be left behind.
+    struct getting_up {
+      manual_clock const& clock;
+      sleeper& self;
+      Lock& lock;
+      ~getting_up() {
+        // The waker may be between marking us and notifying us: it still needs our mutex, and we our own
+        // record.
+        lock.unlock();
+        {
+          std::unique_lock guard(clock.shared_->mutex);
+          clock.shared_->changed.wait(guard, [&] { return !self.being_woken; });
+          if (self.listed) clock.delist(self);
+        }
+        lock.lock();
+      }
+    } const up{*this, self, lock};
     cv.wait(lock);
-    // The waker may be between marking us and notifying us: it still needs our mutex, and we our own record.
-    lock.unlock();
-    {
-      std::unique_lock guard(shared_->mutex);
-      shared_->changed.wait(guard, [&] { return !self.being_woken; });
-      if (self.listed) delist(self);
-    }
-    lock.lock();
   }
 
  private:

@@ -52,8 +52,8 @@ class task {
   std::unique_ptr<body> body_;
 };
 
-/// `try_post(work)` takes a `task`, or anything that makes one, to be run once; false: it was not taken (full
-/// or closed), nothing of it has run, and a task passed as an lvalue is untouched. May be called at once from
+/// `try_post(work)` takes a `task` out of the lvalue `work`, to be run once; false: it was not taken (full or
+/// closed), nothing of it has run, and `work` is untouched. May be called at once from
 /// many threads. It may throw std::bad_alloc; then nothing was taken.
 template <class E>
 concept executor = policy<E> && std::same_as<typename E::policy_axis, axis::executor> &&
@@ -161,16 +161,18 @@ class hand_driven {
 
 /// A fixed number of threads of its own, started by the first work, with a bounded queue. `close()` takes no
 /// more work, runs what is queued and joins the threads; the last copy's destructor does the same. Copies
-/// share the threads. What a task throws is swallowed and counted (`failures`).
+/// share the threads; a task may not hold the last one. What a task throws is swallowed and counted
+/// (`failures`).
 ///
 ///     tideover::owned_threads pool{4};
 class owned_threads {
  public:
   using policy_axis = axis::executor;
 
-  /// `threads` from 1; `bound`: how much work may wait; `name` is shown by debuggers, 15 characters at most.
+  /// `threads` and `bound`, how much work may wait, count for at least 1; `name` is shown by debuggers, 15
+  /// characters at most.
   explicit owned_threads(std::size_t threads = 1, std::size_t bound = 65'536, std::string name = "tideover")
-      : crew_(std::make_shared<crew>(threads == 0 ? 1 : threads, bound, std::move(name))) {}
+      : crew_(std::make_shared<crew>(threads == 0 ? 1 : threads, bound == 0 ? 1 : bound, std::move(name))) {}
 
   bool try_post(task& work) { return crew_->try_post(work); }
   /// Idempotent; returns when everything that was taken has run. Not from a task of its own.

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -92,8 +93,18 @@ inline std::uint64_t bytes(std::string_view s, std::uint64_t k0, std::uint64_t k
   return fold(k1 ^ n, fold(a ^ k1 ^ odd_1, b ^ state));
 }
 
+/// What is text: the standard's strings, views and C strings. A type of the user's that converts to a view is
+/// not: it has a hash and an equality of its own.
 template <class T>
-inline constexpr bool is_text = std::is_convertible_v<T const&, std::string_view>;
+inline constexpr bool is_text = std::is_same_v<T, char const*> || std::is_same_v<T, char*>;
+template <>
+inline constexpr bool is_text<std::string_view> = true;
+template <class Allocator>
+inline constexpr bool is_text<std::basic_string<char, std::char_traits<char>, Allocator>> = true;
+template <std::size_t N>
+inline constexpr bool is_text<char[N]> = true;
+template <std::size_t N>
+inline constexpr bool is_text<char const[N]> = true;
 
 }  // namespace hash_detail
 

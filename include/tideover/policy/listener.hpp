@@ -4,6 +4,7 @@
 #include <tideover/policy/policy.hpp>
 
 #include <concepts>
+#include <functional>
 #include <type_traits>
 #include <utility>
 
@@ -58,7 +59,9 @@ class listen_by {
 
   template <class Key, class Value>
     requires std::is_invocable_v<F&, Key const&, Value const&, removal_cause>
-  void on_removal(Key const& key, Value const& value, removal_cause cause) { f_(key, value, cause); }
+  void on_removal(Key const& key, Value const& value, removal_cause cause) {
+    std::invoke(f_, key, value, cause);
+  }
 
  private:
   [[no_unique_address]] F f_{};

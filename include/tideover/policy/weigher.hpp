@@ -5,6 +5,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <functional>
 #include <type_traits>
 #include <utility>
 
@@ -50,7 +51,7 @@ class weigh_by {
   template <class Key, class Value>
   requires std::is_invocable_v<F const&, Key const&, Value const&> std::size_t operator()(
       Key const& key, Value const& value) const {
-    return static_cast<std::size_t>(f_(key, value));
+    return static_cast<std::size_t>(std::invoke(f_, key, value));
   }
 
  private:

@@ -210,9 +210,9 @@ class alignas(cache_line) cache_shard {
   entry_id make(std::uint64_t hash, K&& key, V&&... value) {
     slot_guard slot{*this, acquire_slot()};
     node& n = nodes_[slot.id];
-    n.make_key(std::forward<K>(key));
-    slot.has_key = true;
     if constexpr (sizeof...(V) != 0) n.make_value(std::forward<V>(value)...);
+    slot.has_value = sizeof...(V) != 0;
+    n.make_key(std::forward<K>(key));  // last: if the value throws, the caller still has its key
     n.hash = static_cast<std::uint32_t>(hash);
     n.where = node::state::vacant;
     n.references.store(1, std::memory_order_relaxed);
@@ -375,7 +375,7 @@ class alignas(cache_line) cache_shard {
 
  private:
   /// An index for so many entries is made at once; larger caches grow into theirs.
-  static constexpr std::size_t reserve_at_most = 65'536;
+  static constexpr std::size_t reserve_at_most = std::size_t{1} << 20;
   /// Nobody is told and nothing has to be destroyed: the slot is free as soon as it is unlinked.
   static constexpr bool leaves_at_once = Parts::is_silent && std::is_trivially_destructible_v<key_type> &&
                                          std::is_trivially_destructible_v<value_type>;
@@ -389,10 +389,10 @@ class alignas(cache_line) cache_shard {
   struct slot_guard {
     cache_shard& shard;
     entry_id id;
-    bool has_key = false;
+    bool has_value = false;
     ~slot_guard() {
       if (id == no_entry) return;
-      if (has_key) shard.destroy_key(id);
+      if (has_value) std::destroy_at(std::addressof(shard.nodes_[id].value));
       shard.nodes_.release(id);
     }
   };
