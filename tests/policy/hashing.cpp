@@ -47,7 +47,7 @@ constexpr bool accepts = seeded_hash::accepts<Key, K>;
 static_assert(accepts<int, int> && !accepts<int, long> && !accepts<int, std::string>);
 static_assert(accepts<std::string, std::string_view> && accepts<std::string, char const*>);
 static_assert(accepts<std::string, char[6]> && accepts<std::string_view, std::string> &&
-              accepts<std::string, name>);
+              !accepts<std::string, name>);
 static_assert(!accepts<std::string, int> && !accepts<std::string, std::u8string>);
 
 using opaque = hash_by<std::hash<std::string>>;
