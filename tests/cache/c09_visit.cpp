@@ -147,3 +147,14 @@ TEST_CASE("C9: for_each and erase_if hold no lock either: their functions may ca
   CHECK(cache.size() == 0);
   CHECK(adds_up(cache.stats()));
 }
+
+TEST_CASE("C9: a plain value too stays as it is under its visitor, whatever is put meanwhile", "[C9]") {
+  tideover::ttl_cache<int, int, tideover::one_mutex> cache({});
+  cache.put(1, 10);
+  cache.visit(1, [&](int const& value) {
+    CHECK(cache.put(1, 20));
+    CHECK(value == 10);
+    CHECK(cache.get(1) == 20);
+  });
+  CHECK(cache.get(1) == 20);
+}
