@@ -707,7 +707,11 @@ class ttl_cache<Key, Value, Policies...>::pinned {
 template <class Key, class Value, class... Policies>
 struct ttl_cache<Key, Value, Policies...>::copying {
   static constexpr bool under_lock = true;
-  Value operator()(Value const& value) const requires std::copy_constructible<Value> { return value; }
+  /// A template, so that a cache of values that cannot be copied can be instantiated as a whole.
+  template <class V>
+  V operator()(V const& value) const {
+    return value;
+  }
 };
 template <class Key, class Value, class... Policies>
 template <class Visitor>

@@ -77,7 +77,7 @@ TEST_CASE("the oracle catches each seeded bug, and says what it is", "[oracle]")
   blames(mistake::hits_off_by_one, {"stats.hits"});
   blames(mistake::weight_of_the_old_kept, {"weight is"}, weighed());
   blames(mistake::refused_put_leaves_the_old, {"must leave once as erased"});
-  blames(mistake::failed_computation_stored, {"does not make"});
+  blames(mistake::failed_computation_stored, {"does not make", "size is"});
   blames(mistake::maintain_frees_nothing, {"expired long ago"});
   blames(mistake::erase_finds_the_expired, {"erased what was not there", "an expired entry left as erased"});
   blames(mistake::stale_value_returned, {"a wrong value"});

@@ -199,7 +199,8 @@ class walker {
       if (dice < 10 && next > clock_.now()) clock_.set(next);
       if (dice >= 10) clock_.advance(nanoseconds(below(400'000)));
     } else if (dice < 45) {
-      tideover::instant const aim = judge_.some_deadline(below(1000)) + nanoseconds(int(below(3)) - 1);
+      tideover::instant const deadline = judge_.some_deadline(below(1000));
+      tideover::instant const aim = deadline + nanoseconds(int(below(3)) - 1);
       constexpr std::int64_t day = 86'400'000'000'000;
       if (aim > clock_.now() && aim.ns - clock_.now().ns < day) clock_.set(aim);
     } else if (dice < 60) {

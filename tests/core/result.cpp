@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "support/catch.hpp"
 #include "support/counted.hpp"
+#include "support/fail_points.hpp"
 #include "support/move_only.hpp"
+#include "support/throwing.hpp"
 
 #include <tideover/result.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <stdexcept>
@@ -200,6 +203,31 @@ TEST_CASE("result: copies and assignments keep what was there", "[core]") {
   text moved = std::move(r);
   CHECK(*moved == "w");
   CHECK(*value == "v");
+}
+
+TEST_CASE("result: an assignment that throws leaves a value or a failure, never neither", "[core]") {
+  using value = tideover_test::throwing<tideover_test::point::copy>;
+  struct pair {
+    result<value> target;
+    result<value> const source{std::in_place, 2};
+  };
+  std::size_t const onto_failure = tideover_test::fail_at_every_point(
+      [] { return pair{failure{.code = errc::closed, .retry_after = 1s}}; },
+      [](pair& p) { p.target = p.source; },
+      [](pair& p, tideover_test::attempt const& how) {
+        CHECK(p.target.has_value() == !how.threw);
+        CHECK(p.target.code() == (how.threw ? make_error_code(errc::closed) : std::error_code()));
+        CHECK(p.target.retry_after() == (how.threw ? 1s : 0s));
+      });
+  CHECK(onto_failure == 1);
+  std::size_t const onto_value = tideover_test::fail_at_every_point(
+      [] { return pair{result<value>(std::in_place, 1)}; }, [](pair& p) { p.target = p.source; },
+      [](pair& p, tideover_test::attempt const& how) {
+        REQUIRE(p.target.has_value());
+        CHECK(p.target->id() == (how.threw ? 1 : 2));
+      });
+  CHECK(onto_value == 1);
+  CHECK(value::live() == 0);
 }
 
 TEST_CASE("result: values that look like failures are taken for what they are", "[core]") {
