@@ -15,7 +15,9 @@ if(PROJECT_IS_TOP_LEVEL AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
   find_program(TIDEOVER_CCACHE ccache)
   mark_as_advanced(TIDEOVER_CCACHE)
   if(TIDEOVER_CCACHE)
-    set(CMAKE_CXX_COMPILER_LAUNCHER "${TIDEOVER_CCACHE}")
+    # Paths count from the source directory, so that one clean checkout profits from another.
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env "CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}" CCACHE_NOHASHDIR=1
+                                    "${TIDEOVER_CCACHE}")
   endif()
 endif()
 

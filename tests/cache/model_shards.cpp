@@ -18,7 +18,7 @@ void check_walk(ages expiry) {
   options.capacity = 3 * 2048 + 17;  // shards come with 2048 entries each, and this does not divide evenly
   options.ttl = std::chrono::seconds(1);
   tideover::manual_clock clock;
-  subject<cache> under_test(options, clock);
+  subject<cache> under_test(options, clock, run_seed());
   oracle judge({.expiry = expiry, .one_shard = false}, options, clock);
   // Filled first: a walk alone would take most of its steps to come to the capacity.
   for (int key = 0; key < 7000; ++key) {

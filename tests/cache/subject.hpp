@@ -6,6 +6,7 @@
 #include "support/environment.hpp"
 #include "support/event_log.hpp"
 
+#include <tideover/policy/hashing.hpp>
 #include <tideover/policy/weigher.hpp>
 #include <tideover/ttl_cache.hpp>
 
@@ -16,6 +17,7 @@
 #include <iterator>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 /// The real cache as the walks see it.
@@ -36,7 +38,9 @@ using walked_cache = tideover::ttl_cache<int, std::int64_t, tideover::manual_clo
 template <class Cache>
 class subject final : public walked {
  public:
-  subject(tideover::ttl_cache_options options, tideover::manual_clock clock) : cache_(options, clock, log_) {}
+  /// The hash is seeded too: with one of its own in each run a failure could not be repeated.
+  subject(tideover::ttl_cache_options options, tideover::manual_clock clock, std::uint64_t seed)
+      : cache_(options, clock, log_, hashing_of(seed)) {}
 
   bool put(int key, std::int64_t value, std::optional<nanoseconds> ttl) override {
     tideover::put_options options;
@@ -74,6 +78,16 @@ class subject final : public walked {
   }
 
  private:
+  using hashing = typename Cache::hashing_type;
+
+  static hashing hashing_of(std::uint64_t seed) {
+    if constexpr (std::is_same_v<hashing, tideover::seeded_hash>) {
+      return tideover::seeded_hash(seed);
+    } else {
+      return hashing();
+    }
+  }
+
   static left translated(tideover::removal_cause cause) {
     switch (cause) {
       case tideover::removal_cause::expired:
@@ -122,7 +136,7 @@ walk_report walk_small(oracle_rules rules, std::size_t max_weight = 0) {
     options.ttl = std::chrono::milliseconds(50);
     options.max_weight = max_weight;
     tideover::manual_clock clock;
-    subject<Cache> under_test(options, clock);
+    subject<Cache> under_test(options, clock, run_seed());
     oracle judge(rules, options, clock);
     walk_plan plan{};
     plan.steps = model_steps() / std::size(capacities);

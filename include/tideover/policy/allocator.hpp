@@ -6,6 +6,7 @@
 #include <concepts>
 #include <cstddef>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 /// The allocator axis: where a component's memory comes from.
@@ -27,7 +28,8 @@ class allocate_with {
   using policy_axis = axis::allocator;
   using allocator_type = Allocator;
 
-  allocate_with() = default;
+  allocate_with() requires std::is_default_constructible_v<Allocator>
+  = default;
   explicit allocate_with(Allocator a) : allocator_(std::move(a)) {}
   Allocator const& allocator() const noexcept { return allocator_; }
 

@@ -163,7 +163,8 @@ class hash_by {
  public:
   using policy_axis = axis::hashing;
 
-  hash_by() = default;
+  hash_by() requires(std::is_default_constructible_v<Hash>&& std::is_default_constructible_v<Equal>) =
+      default;
   explicit hash_by(Hash hash, Equal equal = Equal()) : hash_(std::move(hash)), equal_(std::move(equal)) {}
 
   template <class Key, class K>

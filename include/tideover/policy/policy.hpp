@@ -131,7 +131,7 @@ struct placed {
   static_assert(is_policy, "tideover: this template argument is not a policy (no `policy_axis` member)");
   static constexpr bool known = (serves<Axes, P>::value || ...) || policy_bundle<P> || !is_policy;
   static_assert(known, "tideover: this component has no axis for this policy");
-  static constexpr bool ok = is_policy && known;
+  static constexpr bool ok = true;  // it has been said above: once is enough
 };
 
 template <class Axis, class... P>
@@ -142,7 +142,7 @@ struct named_once {
   static constexpr bool bundled =
       overruled || !std::is_same_v<typename find_bundled<Axis, P...>::type, conflict_found>;
   static_assert(bundled, "tideover: two bundles disagree on one axis (name the policy directly to decide)");
-  static constexpr bool ok = direct && bundled;
+  static constexpr bool ok = true;
 };
 
 }  // namespace detail
