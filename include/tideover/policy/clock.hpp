@@ -92,7 +92,8 @@ class manual_clock {
   instant now() const noexcept { return {shared_->now_ns.load(std::memory_order_acquire)}; }
   instant precise_now() const noexcept { return now(); }
 
-  /// Moves the time by `d`; a negative `d` is ignored, for the scale is monotonic.
+  /// Moves the time by `d`; a negative `d` is ignored, for the scale is monotonic. Takes the mutex of each
+  /// sleeper that it wakes: the caller may not hold one of them.
   void advance(std::chrono::nanoseconds d) const {
     std::unique_lock lock(shared_->mutex);
     move_to(lock, now() + d);
