@@ -7,8 +7,18 @@ include(CMakePackageConfigHelpers)
 set(package_dir "${CMAKE_INSTALL_DATADIR}/cmake/tideover")
 set(pkgconfig_dir "${CMAKE_INSTALL_DATADIR}/pkgconfig")
 
-install(TARGETS tideover EXPORT tideover-targets FILE_SET HEADERS)
+list(TRANSFORM tideover_bridges PREPEND tideover_ OUTPUT_VARIABLE bridge_targets)
+install(TARGETS tideover ${bridge_targets} EXPORT tideover-targets FILE_SET HEADERS)
 install(EXPORT tideover-targets NAMESPACE tideover:: DESTINATION "${package_dir}")
+
+# A component in the package: the packages that its library may come from.
+set(TIDEOVER_COMPONENT_PACKAGES "")
+foreach(bridge IN LISTS tideover_bridges)
+  string(APPEND TIDEOVER_COMPONENT_PACKAGES "set(tideover_${bridge}_package ${tideover_${bridge}_package})\n"
+                                            "set(tideover_${bridge}_library ${tideover_${bridge}_library})\n")
+endforeach()
+list(JOIN tideover_bridges " " TIDEOVER_BRIDGES)
+install(FILES "${CMAKE_CURRENT_LIST_DIR}/find/FindxxHash.cmake" DESTINATION "${package_dir}/find")
 
 configure_package_config_file("${CMAKE_CURRENT_LIST_DIR}/tideover-config.cmake.in"
                               "${PROJECT_BINARY_DIR}/package/tideover-config.cmake"

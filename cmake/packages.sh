@@ -48,6 +48,8 @@ tideover_has_package() {
     libbenchmark-dev) tideover_find_header benchmark/benchmark.h >/dev/null ;;
     libcli11-dev) tideover_find_header CLI/CLI.hpp >/dev/null ;;
     nlohmann-json3-dev) tideover_find_header nlohmann/json.hpp >/dev/null ;;
+    libssl-dev) tideover_find_header openssl/hmac.h >/dev/null ;;
+    libxxhash-dev) tideover_find_header xxhash.h >/dev/null ;;
     libzstd-dev) tideover_find_header zstd.h >/dev/null ;;
     *) [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ] ;;
   esac

@@ -25,6 +25,13 @@
 /// Marks functions that must stay out of the callers' hot path: they throw, grow or report.
 #define TIDEOVER_COLD [[gnu::noinline, gnu::cold]]
 
+/// Behind a member function whose result points into its object: clang warns of what would dangle.
+#if defined(__clang__)
+#define TIDEOVER_LIFETIMEBOUND [[clang::lifetimebound]]
+#else
+#define TIDEOVER_LIFETIMEBOUND
+#endif
+
 namespace tideover::inline v0 {
 
 /// Neighbours that different threads write are this many bytes apart. A constant of our own, because

@@ -24,4 +24,9 @@ struct cache_stats;
 template <class Key, class Value, class... Policies>
 class ttl_cache;
 
+struct cache_key_options;
+template <class... Policies>
+class basic_cache_key;
+using cache_key = basic_cache_key<>;
+
 }  // namespace tideover::inline v0

@@ -40,6 +40,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -313,6 +314,12 @@ class ttl_cache {
 
   template <class K>
   static constexpr bool is_lookup_key = hashing_type::template accepts<Key, std::remove_cvref_t<K>>;
+  /// A cache_key, that is; this header does not know it.
+  template <class K>
+  static constexpr bool shows_text = requires(K const& key) {
+    { key.view() } -> std::same_as<std::string_view>;
+    { key.stored() } -> std::same_as<std::remove_cvref_t<K>>;
+  };
   shard_type& shard_of(std::uint64_t hash) const noexcept {
     return shards_[static_cast<std::size_t>(hash >> 40) & (shard_count_ - 1)];
   }
@@ -328,11 +335,14 @@ class ttl_cache {
   }
   std::chrono::nanoseconds life_of(shard_type& s, put_options const& o) const noexcept;
 
-  /// The key as it is if the hashing policy takes it, else as a Key.
+  /// The key as it is if the hashing policy takes it; its text, if it is an object that shows one and the
+  /// hashing policy takes that; else as a Key.
   template <class K>
   static decltype(auto) lookup_key(K&& key) {
     if constexpr (is_lookup_key<K>) {
       return std::forward<K>(key);
+    } else if constexpr (shows_text<K> && is_lookup_key<std::string_view>) {
+      return key.view();
     } else {
       return Key(std::forward<K>(key));
     }
@@ -477,6 +487,8 @@ bool ttl_cache<Key, Value, Policies...>::put(K&& key, V&& value, put_options con
   }
   if constexpr (is_lookup_key<K> && (!weighs || std::is_same_v<std::remove_cvref_t<K>, Key>)) {
     return store(std::forward<K>(key), Value(std::forward<V>(value)), o);
+  } else if constexpr (shows_text<K> && is_lookup_key<std::string_view> && !weighs) {
+    return store(key.view(), Value(std::forward<V>(value)), o);
   } else {
     return store(Key(std::forward<K>(key)), Value(std::forward<V>(value)), o);
   }

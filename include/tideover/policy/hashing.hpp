@@ -4,6 +4,7 @@
 #include <tideover/policy/policy.hpp>
 #include <tideover/policy/rng.hpp>
 
+#include <bit>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -46,9 +47,11 @@ constexpr std::uint64_t word(std::uint64_t x, std::uint64_t k0, std::uint64_t k1
   return fold(fold(x ^ k0, odd_1) ^ k1, odd_2);
 }
 
+/// Eight bytes, the first one lowest: the same word on every machine.
 inline std::uint64_t read(char const* p, std::size_t n) noexcept {
   std::uint64_t word = 0;
   std::memcpy(&word, p, n);
+  if constexpr (std::endian::native == std::endian::big) word = __builtin_bswap64(word);
   return word;
 }
 

@@ -24,12 +24,14 @@ namespace axis {
 struct allocator;
 struct backoff;
 struct clock;
+struct digest;
 struct eviction;
 struct executor;
 struct expiry;
 struct hashing;
 struct listener;
 struct locking;
+struct normalization;
 struct rng;
 struct weigher;
 }  // namespace axis

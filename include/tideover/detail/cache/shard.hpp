@@ -50,7 +50,14 @@ struct cache_node {
 
   template <class K>
   void make_key(K&& k) {
-    ::new (static_cast<void*>(std::addressof(key))) key_type(std::forward<K>(k));
+    void* const place = std::addressof(key);
+    if constexpr (requires {
+                    { std::forward<K>(k).stored() } -> std::same_as<key_type>;
+                  }) {
+      ::new (place) key_type(std::forward<K>(k).stored());  // less than was needed to make it
+    } else {
+      ::new (place) key_type(std::forward<K>(k));
+    }
   }
   template <class... V>
   void make_value(V&&... v) {

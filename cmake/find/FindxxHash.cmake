@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: BSL-1.0
+# xxHash where it is installed without a CMake package of its own, as in Debian. Makes the same target as that
+# package: xxHash::xxhash. Variables: xxHash_FOUND, xxHash_VERSION, and in the cache xxHash_INCLUDE_DIR, xxHash_LIBRARY.
+find_package(xxHash CONFIG QUIET)
+if(NOT TARGET xxHash::xxhash)
+  find_path(xxHash_INCLUDE_DIR xxhash.h)
+  find_library(xxHash_LIBRARY xxhash)
+  mark_as_advanced(xxHash_INCLUDE_DIR xxHash_LIBRARY)
+  if(xxHash_INCLUDE_DIR)
+    set(xxHash_VERSION "")
+    foreach(part MAJOR MINOR RELEASE)
+      file(STRINGS "${xxHash_INCLUDE_DIR}/xxhash.h" line REGEX "^#define XXH_VERSION_${part} +[0-9]+" LIMIT_COUNT 1)
+      string(REGEX MATCH "[0-9]+$" number "${line}")
+      string(APPEND xxHash_VERSION ".${number}")
+    endforeach()
+    string(SUBSTRING "${xxHash_VERSION}" 1 -1 xxHash_VERSION)
+  endif()
+endif()
+
+include(FindPackageHandleStandardArgs)
+if(TARGET xxHash::xxhash)
+  find_package_handle_standard_args(xxHash CONFIG_MODE)
+else()
+  find_package_handle_standard_args(xxHash REQUIRED_VARS xxHash_LIBRARY xxHash_INCLUDE_DIR VERSION_VAR xxHash_VERSION)
+  if(xxHash_FOUND)
+    add_library(xxHash::xxhash UNKNOWN IMPORTED)
+    set_target_properties(xxHash::xxhash PROPERTIES IMPORTED_LOCATION "${xxHash_LIBRARY}"
+                                                    INTERFACE_INCLUDE_DIRECTORIES "${xxHash_INCLUDE_DIR}")
+  endif()
+endif()
