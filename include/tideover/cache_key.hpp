@@ -39,14 +39,19 @@ using key_axes = axes<axis::digest, axis::normalization>;
 ///   std::pair, tuple     (a,b,)
 /// and each T for which argument-dependent lookup finds `to_key(T const&)`, which returns any of these; and,
 /// behind <tideover/fmt.hpp>, what fmt can format. char8_t strings are text, wider ones are not values; nor
-/// are hash tables, which have no order, pointers but `char const*` (up to its NUL), and long double, whose
-/// digits differ between machines. 1, "1" and 1.0 are one text: the type of a name is the program's affair.
+/// are hash tables, which have no order, pointers but `char const*`, and long double, whose digits differ
+/// between machines. `char const*` and arrays of char end at their first NUL: `"a\0b"sv` for text that holds
+/// one. 1, "1" and 1.0 are one text: the type of a name is the program's affair.
 template <class T>
 concept key_value = detail::is_key_value<std::remove_cvref_t<T>>();
 
 namespace detail {
 struct key_maker;
-}
+
+template <class N>
+concept whole_number =
+    std::integral<N> && !std::same_as<N, bool> && !std::same_as<N, char> && !is_wide_letter<N>;
+}  // namespace detail
 
 /// A key for a cache or store: no two inputs make one key, one input makes one key, whatever the order of its
 /// parameters, the compiler and the locale.
@@ -74,7 +79,8 @@ struct key_maker;
 ///          failure instead.
 /// Cost     Up to 120 bytes stand in the object: no allocation. Adding is O(size); so is the hash, once.
 ///
-/// A key shows everything in it, but for `secret`. Logs get `log_text()`.
+/// A key shows everything in it, but for `secret`. Logs get `log_text()`. What was moved from may be assigned
+/// to or destroyed.
 template <class... Policies>
 class basic_cache_key {
   static_assert(key_axes::accept<Policies...>);
@@ -201,23 +207,23 @@ class basic_cache_key {
   }
 
   /// The generation of the namespace, once, not negative: counting it up makes every older key unreachable.
-  template <std::integral N>
+  template <detail::whole_number N>
   basic_cache_key& generation(N n) & {
     raise_if(add_generation(n));
     return *this;
   }
-  template <std::integral N>
+  template <detail::whole_number N>
   basic_cache_key generation(N n) && {
     return std::move(generation(n));
   }
 
   /// The version of what is stored under the key, not negative; 1 unless told. The last call counts.
-  template <std::integral N>
+  template <detail::whole_number N>
   basic_cache_key& version(N n) & {
     raise_if(set_version(n));
     return *this;
   }
-  template <std::integral N>
+  template <detail::whole_number N>
   basic_cache_key version(N n) && {
     return std::move(version(n));
   }
@@ -239,11 +245,11 @@ class basic_cache_key {
   result<void> try_tag(T const& value) {
     return outcome_of(add_tag(value));
   }
-  template <std::integral N>
+  template <detail::whole_number N>
   result<void> try_generation(N n) {
     return outcome_of(add_generation(n));
   }
-  template <std::integral N>
+  template <detail::whole_number N>
   result<void> try_version(N n) {
     return outcome_of(set_version(n));
   }
@@ -341,6 +347,15 @@ class basic_cache_key {
   /// Writes behind the full text what stands for it, if anything does.
   TIDEOVER_COLD detail::key_verdict stand_in(detail::key_text& text) const;
 
+  /// Whether `value` is a text that stands in this key, so that the key must not change while it is read.
+  template <class T>
+  bool aliases([[maybe_unused]] T const& value) const noexcept {
+    if constexpr (detail::is_plain_text<T>) {
+      return text_.holds(detail::text_of(value).data());
+    } else {
+      return false;
+    }
+  }
   std::uint64_t known_hash() const noexcept { return hash_.load(std::memory_order_relaxed); }
   static void raise_if(detail::key_verdict const& bad) {
     if (bad) raise(*bad);
@@ -354,7 +369,7 @@ class basic_cache_key {
   }
   TIDEOVER_COLD static failure failed(detail::key_fault const& bad);
   static std::string param_field(std::string_view name) {
-    return "cache_key.param(\"" + std::string(name.substr(0, 64)) + "\")";
+    return "cache_key.param(\"" + detail::shown(name) + "\")";
   }
 
   detail::key_text text_;
@@ -463,7 +478,7 @@ struct key_maker {
     return {};
   }
   static void name_fault(key_writer& out, std::string_view name) {
-    if (out.fault && out.fault->field.empty()) out.fault->field = "key_schema." + std::string(name);
+    if (out.fault && out.fault->field.empty()) out.fault->field = "key_schema." + shown(name);
   }
   template <class Key>
   static void raise_if(key_verdict const& bad) {
@@ -541,19 +556,30 @@ detail::key_verdict basic_cache_key<Policies...>::set_options(options const& o) 
 template <class... Policies>
 detail::key_verdict basic_cache_key<Policies...>::begin(std::string_view ns, options const& o) {
   if (detail::key_verdict bad = set_options(o)) return bad;
-  if (!detail::is_namespace(ns)) {
-    return detail::key_fault{"cache_key namespace", '"' + std::string(ns.substr(0, 80)) + '"',
+  char* const first = text_.bytes.data();
+  char* const end = ns.empty() || ns.size() > detail::max_namespace ? nullptr : detail::write_raw(ns, first);
+  if (end == nullptr) {
+    return detail::key_fault{"cache_key namespace", '"' + detail::shown(ns) + '"',
                              "1 to 64 bytes of A-Z a-z 0-9 _ . -"};
   }
-  text_.bytes.append(ns);
-  text_.bytes.append(":v1");
-  text_.set_parts(ns.size(), ns.size(), ns.size(), text_.bytes.size());
+  std::memcpy(end, ":v1\0\0\0\0", 8);  // in one piece, as `append_in_place` will read it
+  text_.bytes.resize(ns.size() + 3);
+  text_.set_parts(ns.size(), ns.size(), ns.size(), ns.size() + 3);
   return {};
 }
 
 template <class... Policies>
 template <class T>
 detail::key_verdict basic_cache_key<Policies...>::add_segment(T const& value) {
+  if (text_.params == text_.body && !aliases(value) &&
+      text_.append_in_place(1 + detail::plain_room(value), [&](char* out) noexcept {
+        *out++ = ':';
+        return detail::write_plain<normalization_type>(value, out);
+      })) {
+    text_.params = text_.body;
+    hash_.store(0, std::memory_order_relaxed);
+    return {};
+  }
   detail::key_writer piece(text_.bytes);
   piece.put(':');
   detail::write_value(piece, normalization_, value);
@@ -568,6 +594,19 @@ detail::key_verdict basic_cache_key<Policies...>::add_segment(T const& value) {
 template <class... Policies>
 template <class T>
 detail::key_verdict basic_cache_key<Policies...>::add_param(std::string_view name, T const& value) {
+  std::size_t const place = text_.body;
+  if (text_.belongs_last(name) && !aliases(name) && !aliases(value) &&
+      text_.append_in_place(2 + name.size() + detail::plain_room(value), [&](char* out) noexcept {
+        *out++ = ':';
+        out = detail::write_raw(name, out);
+        if (out == nullptr) return out;
+        *out++ = '=';
+        return detail::write_plain<normalization_type>(value, out);
+      })) {
+    text_.last_param = static_cast<std::uint8_t>(place);
+    hash_.store(0, std::memory_order_relaxed);
+    return {};
+  }
   return add_named(name,
                    [&](detail::key_writer& piece) { detail::write_value(piece, normalization_, value); });
 }
@@ -655,6 +694,15 @@ detail::key_verdict basic_cache_key<Policies...>::set_version(N version) {
   if (std::cmp_less(version, 0)) {
     return detail::key_fault{"cache_key.version", std::to_string(version), "0 or more"};
   }
+  auto const write = [&](char* out) noexcept {
+    *out++ = ':';
+    *out++ = 'v';
+    return std::to_chars(out, out + 20, static_cast<std::uint64_t>(version)).ptr;
+  };
+  if (text_.set_version_in_place(write)) {
+    hash_.store(0, std::memory_order_relaxed);
+    return {};
+  }
   detail::key_writer piece(text_.bytes);
   piece.put(std::string_view(":v"));
   piece.number(static_cast<std::uint64_t>(version));
@@ -670,8 +718,13 @@ detail::key_verdict basic_cache_key<Policies...>::apply(detail::key_edit const& 
     text_.bytes.insert(edit.begin, piece);
   } else {  // only the version, at the end, takes the place of another
     text_.bytes.reserve(edit.begin, piece.size());
-    std::memmove(text_.bytes.data() + edit.begin, piece.data(), piece.size());
+    detail::copy_short(text_.bytes.data() + edit.begin, piece.data(), piece.size());
     text_.bytes.resize(full);
+  }
+  if (edit.begin != text_.body || edit.params == edit.body) {
+    text_.last_param = 0;
+  } else if (edit.end == edit.begin) {
+    text_.last_param = static_cast<std::uint8_t>(edit.begin);
   }
   text_.set_parts(edit.head, edit.params, edit.body, full);
   hash_.store(0, std::memory_order_relaxed);

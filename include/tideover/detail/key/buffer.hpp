@@ -13,6 +13,21 @@
 
 namespace tideover::inline v0::detail {
 
+/// As std::memmove to a place at or before `from`, or apart from it. Keys are short: a call would cost more
+/// than the copy.
+inline void copy_short(char* to, char const* from, std::size_t n) noexcept {
+  auto const step = [&]<class Word>(Word word) {
+    std::memcpy(&word, from, sizeof word);
+    std::memcpy(to, &word, sizeof word);
+    to += sizeof word;
+    from += sizeof word;
+  };
+  for (; n >= 8; n -= 8) step(std::uint64_t{});
+  if (n & 4) step(std::uint32_t{});
+  if (n & 2) step(std::uint16_t{});
+  if (n & 1) *to = *from;
+}
+
 /// The bytes of a key: 120 within, more on the heap. Bytes behind `size()` may be written before they are
 /// taken in, so that a piece that fails half-way leaves nothing behind.
 class key_buffer {
@@ -52,7 +67,7 @@ class key_buffer {
   void resize(std::size_t n) noexcept { size_ = static_cast<std::uint32_t>(n); }
   void append(std::string_view text) {
     reserve(size_, text.size());
-    std::memcpy(data() + size_, text.data(), text.size());
+    copy_short(data() + size_, text.data(), text.size());
     resize(size_ + text.size());
   }
 
@@ -61,16 +76,16 @@ class key_buffer {
   void insert(std::size_t position, std::string_view piece) {
     if (piece.data() != data() + size_) {
       reserve(size_, piece.size());
-      std::memcpy(data() + size_, piece.data(), piece.size());
+      copy_short(data() + size_, piece.data(), piece.size());
     }
     char* const to = data() + position;
     char* const from = data() + size_;
     std::size_t const tail = size_ - position;
     std::array<char, 32> saved;
     if (tail <= saved.size()) {
-      std::memcpy(saved.data(), to, tail);
-      std::memmove(to, from, piece.size());
-      std::memcpy(to + piece.size(), saved.data(), tail);
+      copy_short(saved.data(), to, tail);
+      copy_short(to, from, piece.size());
+      copy_short(to + piece.size(), saved.data(), tail);
     } else {
       std::rotate(to, from, from + piece.size());
     }
@@ -91,7 +106,7 @@ class key_buffer {
       other.capacity_ = inline_capacity;
       other.size_ = 0;
     } else {
-      std::memcpy(inline_, other.inline_, size_);
+      std::memcpy(inline_, other.inline_, inline_capacity);  // so many bytes cost less than to count them
     }
   }
 

@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -50,8 +52,7 @@ inline int compare_name(std::string_view escaped, std::string_view name) noexcep
 ///
 /// It is whole after every change, so a key can be read at any time, by several threads. When another text
 /// stands for it (a digest of a long one; the form of old stores), that one follows in the same buffer.
-struct key_text {
-  key_buffer bytes;
+struct key_parts {
   std::uint64_t check = 0;   // of the full text, when a digest stands for it
   std::uint32_t params = 0;  // where they begin, and so on
   std::uint32_t body = 0;
@@ -59,6 +60,23 @@ struct key_text {
   std::uint8_t head = 0;   // at most `max_head`
   std::uint8_t max_length = 0;
   bool seed_compatible = false;
+  std::uint8_t last_param = 0;  // where the last parameter begins, if that is known; 0: it is not
+};
+
+struct key_text : key_parts {
+  key_buffer bytes;
+
+  key_text() = default;
+  key_text(key_text const&) = default;
+  key_text& operator=(key_text const&) = default;
+  key_text(key_text&& other) noexcept : key_parts(other), bytes(std::move(other.bytes)) { other.is_gone(); }
+  key_text& operator=(key_text&& other) noexcept {
+    key_parts::operator=(other);
+    bytes = std::move(other.bytes);
+    if (this != &other) other.is_gone();
+    return *this;
+  }
+  ~key_text() = default;
 
   bool replaced() const noexcept { return full != bytes.size(); }
   bool kept_whole() const noexcept { return full != 0; }
@@ -91,6 +109,51 @@ struct key_text {
     return {at, false};
   }
 
+  /// Whether a parameter `name` would be the last one, as far as that is known without a search.
+  bool belongs_last(std::string_view name) const noexcept {
+    if (params == body) return true;
+    if (last_param == 0) return false;
+    std::string_view const last(bytes.data() + last_param + 1, body - last_param - 1u);
+    return compare_name(last.substr(0, last.find('=')), name) < 0;
+  }
+  /// Lets `fill(char* out)` write a part before the version, in its place and not behind it: it returns where
+  /// it has ended, at most `room` bytes on, or nullptr, and then nothing has changed. False if it does not go
+  /// that way. What it reads must not stand in this text.
+  template <class Fill>
+  bool append_in_place(std::size_t room, Fill fill) noexcept {
+    std::size_t const suffix = full - body;
+    if (replaced() || seed_compatible || suffix > 8 || body + room + 8 > bytes.capacity()) return false;
+    char* const at = bytes.data() + body;
+    std::uint64_t version;
+    std::memcpy(&version, at, 8);
+    char* const end = fill(at);
+    std::size_t const new_body = static_cast<std::size_t>((end == nullptr ? at : end) - bytes.data());
+    if (end == nullptr || new_body + suffix > max_length) {
+      std::memcpy(at, &version, 8);
+      return false;
+    }
+    std::memcpy(end, &version, 8);
+    body = static_cast<std::uint32_t>(new_body);
+    full = static_cast<std::uint32_t>(new_body + suffix);
+    bytes.resize(full);
+    return true;
+  }
+  template <class Write>
+  bool set_version_in_place(Write write) noexcept {
+    if (replaced() || seed_compatible || body + 22u > std::min<std::size_t>(bytes.capacity(), max_length))
+      return false;
+    full = static_cast<std::uint32_t>(write(bytes.data() + body) - bytes.data());
+    bytes.resize(full);
+    return true;
+  }
+  bool holds(char const* p) const noexcept {
+    return !std::less<>()(p, bytes.data()) && std::less<>()(p, bytes.data() + bytes.capacity());
+  }
+
+  /// After a move: if its bytes went, it has no parts either, and nothing can be added to it.
+  void is_gone() noexcept {
+    if (bytes.size() == 0) static_cast<key_parts&>(*this) = {};
+  }
   std::string_view namespace_text() const noexcept {
     std::string_view ns(bytes.data(), head);
     if (std::size_t const tag = ns.find("}:"); tag != ns.npos) ns.remove_prefix(tag + 2);

@@ -2,7 +2,11 @@
 #pragma once
 
 #include <tideover/detail/key/writer.hpp>
+#include <tideover/policy/hashing.hpp>
+#include <tideover/policy/normalization.hpp>
 
+#include <charconv>
+#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <iterator>
@@ -57,6 +61,13 @@ concept without_order = requires {
   typename T::hasher;
 };
 
+/// The text of a key within a key would be escaped twice, or, by a bridge, be what logs show.
+template <class T>
+concept is_a_key = requires(T const& key) {
+  key.log_text();
+  key.stored();
+};
+
 template <class T>
 concept iterable = requires(T const& range) {
   std::begin(range) != std::end(range);
@@ -85,7 +96,8 @@ consteval key_kind key_kind_of() {
     return key_kind::tuple;
   } else if constexpr (iterable<T> && !without_order<T>) {
     return key_kind::list;
-  } else if constexpr (requires { sizeof(key_text_from_bridge<T>); }) {
+  } else if constexpr ((std::is_class_v<T> || std::is_enum_v<T>)&&!without_order<T> && !is_a_key<T> &&
+                       requires { sizeof(key_text_from_bridge<T>); }) {
     return key_kind::bridged;
   } else {
     return key_kind::none;
@@ -124,6 +136,20 @@ consteval bool is_key_value() {
   }
 }
 
+/// An array of characters ends where it ends, or at a NUL in it.
+template <class T>
+std::string_view text_of(T const& value) {
+  if constexpr (std::is_array_v<T>) {
+    std::string_view const whole(reinterpret_cast<char const*>(value), std::extent_v<T>);
+    return whole.substr(0, whole.find('\0'));
+  } else if constexpr (is_utf8_text<T>) {
+    std::u8string_view const text = value;
+    return {reinterpret_cast<char const*>(text.data()), text.size()};
+  } else {
+    return value;
+  }
+}
+
 template <class Normalization>
 void write_text(key_writer& out, Normalization const& normalize, std::string_view text) {
   auto&& normal = normalize(text);
@@ -148,12 +174,7 @@ void write_value(key_writer& out, Normalization const& normalize, T const& value
     if constexpr (std::is_pointer_v<T>) {
       if (value == nullptr) return out.refuse("a null pointer", "text (null is std::nullopt)");
     }
-    if constexpr (is_utf8_text<T>) {
-      std::u8string_view const text = value;
-      write_text(out, normalize, std::string_view(reinterpret_cast<char const*>(text.data()), text.size()));
-    } else {
-      write_text(out, normalize, static_cast<std::string_view>(value));
-    }
+    write_text(out, normalize, text_of(value));
   } else if constexpr (kind == key_kind::maybe) {
     if (!value) return out.put('~');
     write_value(out, normalize, *value);
@@ -176,6 +197,48 @@ void write_value(key_writer& out, Normalization const& normalize, T const& value
     out.put(')');
   } else {
     write_text(out, normalize, key_text_from_bridge<T>::of(value));
+  }
+}
+
+/// Text whose length costs nothing to know.
+template <class T>
+inline constexpr bool is_plain_text =
+    key_kind_of<T>() == key_kind::text&& std::is_convertible_v<T const&, std::string_view> &&
+    !std::is_pointer_v<T>;
+
+/// The most bytes that `write_plain` writes.
+template <class T>
+constexpr std::size_t plain_room([[maybe_unused]] T const& value) noexcept {
+  if constexpr (is_plain_text<T>) {
+    return text_of(value).size();
+  } else {
+    return 32;
+  }
+}
+
+/// Texts as they are, up to the first byte that does not stand for itself: then nullptr.
+inline char* write_raw(std::string_view text, char* out) noexcept {
+  bool raw = true;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    out[i] = text[i];
+    raw &= is_raw(text[i]);
+  }
+  return raw ? out + text.size() : nullptr;
+}
+
+/// The short way for what most keys are made of: numbers, and texts that need no escape. It never throws and
+/// never asks for memory; where it does not lead, it returns nullptr.
+template <class Normalization, class T>
+char* write_plain(T const& value, char* out) noexcept {
+  constexpr key_kind kind = key_kind_of<T>();
+  if constexpr (kind == key_kind::number && std::is_integral_v<T>) {
+    return std::to_chars(out, out + 32, value).ptr;
+  } else if constexpr (kind == key_kind::number) {
+    return std::isfinite(value) ? write_float(value, out) : nullptr;
+  } else if constexpr (is_plain_text<T> && std::is_same_v<Normalization, bytes_as_they_are>) {
+    return write_raw(text_of(value), out);
+  } else {
+    return nullptr;
   }
 }
 

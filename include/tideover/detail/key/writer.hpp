@@ -53,6 +53,15 @@ constexpr char* escape_byte(char c, char* out) noexcept {
   return out + 3;
 }
 
+/// The beginning of a text, for a message: no byte of it can break a line or end the message.
+inline std::string shown(std::string_view text) {
+  std::string out;
+  std::array<char, 3> bytes;
+  for (char const c : text.substr(0, 64)) out.append(bytes.data(), escape_byte(c, bytes.data()));
+  if (text.size() > 64) out += "...";
+  return out;
+}
+
 /// The byte that stands at `*p` of an escaped text; moves `p` behind it.
 constexpr char unescape_byte(char const*& p) noexcept {
   if (*p != '%') return *p++;
@@ -140,15 +149,18 @@ class key_writer {
   }
   void put(std::string_view text) {
     room(text.size());
-    std::memcpy(at_, text.data(), text.size());
+    copy_short(at_, text.data(), text.size());
     at_ += text.size();
   }
   void escape(std::string_view text) {
     room(text.size());
-    char const* p = text.data();
-    char const* const end = p + text.size();
-    while (p != end && is_raw(*p)) *at_++ = *p++;
-    if (p != end) escape_rest(p, end);
+    bool raw = true;
+    for (std::size_t i = 0; i < text.size(); ++i) {  // all at once: most texts need no escape
+      at_[i] = text[i];
+      raw &= is_raw(text[i]);
+    }
+    if (!raw) return escape_bytes(text);
+    at_ += text.size();
   }
   template <std::integral I>
   void number(I value) {
@@ -184,11 +196,11 @@ class key_writer {
     at_ = first_ + so_far;
     end_ = first_ + own_.capacity();
   }
-  void escape_rest(char const* p, char const* end) {
+  TIDEOVER_COLD void escape_bytes(std::string_view text) {
     std::size_t size = 0;
-    for (char const* q = p; q != end; ++q) size += is_raw(*q) ? 1u : 3u;
+    for (char const c : text) size += is_raw(c) ? 1u : 3u;
     room(size);
-    while (p != end) at_ = escape_byte(*p++, at_);
+    for (char const c : text) at_ = escape_byte(c, at_);
   }
 
   char* first_;
