@@ -49,6 +49,7 @@ constexpr std::array budgets = {
     budget{"tideover/policy/policy.hpp", .05, false},
     budget{"tideover/fwd.hpp", .05, false},
     budget{"tideover/ttl_cache.hpp", .6, true},
+    budget{"tideover/cache_key.hpp", .3, true},
 };
 
 budget const* budget_of(std::string_view header) {
