@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <charconv>
 #include <compare>
 #include <concepts>
 #include <cstddef>
@@ -425,7 +426,7 @@ struct key_plan {
     return true;
   }();
 
-  /// All pieces behind each other, and where each ends.
+  /// The namespace and the pieces behind each other, and where each ends.
   static constexpr std::size_t room =
       Namespace.view().size() + 2 * count + (0 + ... + (3 * Names.view().size()));
   struct pieces_type {
@@ -445,12 +446,18 @@ struct key_plan {
     }
     return made;
   }();
-  /// What stands before the i-th value: the first with the namespace.
+  static constexpr std::string_view start() noexcept { return Namespace.view(); }
+  /// What stands before the i-th value.
   static constexpr std::string_view before(std::size_t i) noexcept {
-    std::size_t const begin = i == 0 ? 0 : pieces.end[i];
-    return {pieces.text.data() + begin, pieces.end[i + 1] - begin};
+    return {pieces.text.data() + pieces.end[i], pieces.end[i + 1] - pieces.end[i]};
   }
 };
+
+template <std::size_t N>
+char* copy_constant(char const* from, char* to) noexcept {
+  std::memcpy(to, from, N);
+  return to + N;
+}
 
 struct key_maker {
   template <class Key>
@@ -462,9 +469,25 @@ struct key_maker {
                           T const&... values) {
     if (key_verdict bad = key.set_options({.max_length = max_length})) return bad;
     key_text& text = key.text_;
-    key_writer out(text.bytes);
     [[maybe_unused]] std::tuple<T const&...> const all(values...);
-    if constexpr (sizeof...(T) == 0) out.put(std::string_view(Plan::pieces.text.data(), Plan::pieces.end[0]));
+    if (Plan::room + (22 + ... + plain_room(values)) <= key_buffer::inline_capacity) {
+      char* const first = text.bytes.data();
+      char* out = copy_constant<Plan::start().size()>(Plan::start().data(), first);
+      using normalization = typename Key::normalization_type;
+      bool const plain =
+          ((out = copy_constant<Plan::before(I).size()>(Plan::before(I).data(), out),
+            out = write_plain<normalization>(std::get<Plan::order[I]>(all), out), out != nullptr) &&
+           ...);
+      if (plain) {
+        auto const body = static_cast<std::size_t>(out - first);
+        out = copy_constant<2>(":v", out);
+        text.bytes.resize(static_cast<std::size_t>(std::to_chars(out, out + 20, version).ptr - first));
+        text.set_parts(Plan::start().size(), Plan::start().size(), body, text.bytes.size());
+        return text.full > text.max_length ? key.stand_in(text) : key_verdict();
+      }
+    }
+    key_writer out(text.bytes);
+    out.put(Plan::start());
     ((out.put(Plan::before(I)), write_value(out, key.normalization_, std::get<Plan::order[I]>(all)),
       name_fault(out, Plan::names[Plan::order[I]])),
      ...);
@@ -473,7 +496,7 @@ struct key_maker {
     out.put(std::string_view(":v"));
     out.number(version);
     text.bytes.take_in(out.written());
-    text.set_parts(Plan::pieces.end[0], Plan::pieces.end[0], body, out.size());
+    text.set_parts(Plan::start().size(), Plan::start().size(), body, out.size());
     if (text.full > text.max_length) return key.stand_in(text);
     return {};
   }
