@@ -63,14 +63,12 @@ concept whole_number =
 ///
 /// Grammar  `[{tag}:]ns[@generation]`, then each `:segment` in the order given, each `:name=value` in the
 ///          order of the names' bytes, and `:vN`. In data every byte but A-Z a-z 0-9 _ . - is %XX.
-/// Length   Above `max_length` (200): `[{tag}:]ns[@generation]:~h<digest of the whole, 32 hex digits>:vN`.
-/// The
-///          key still knows the whole text apart: two keys are equal only if the whole texts are. At most 250
-///          bytes, no space, no control: good for memcached. Without a digest in the program
-///          (<tideover/xxhash.hpp> brings one) a longer text is an error.
+/// Length   Above `max_length` (200): `[{tag}:]ns[@generation]:~h<digest of the whole, 32 hex>:vN`. The key
+///          still tells whole texts apart: two are equal only if these are. At most 250 bytes, no space, no
+///          control: good for memcached. Without a digest in the program (<tideover/xxhash.hpp> brings one)
+///          a longer text is an error.
 /// Reading  A key is complete at any time; it can be read, and then be added to. `ttl_cache` takes it as it
-/// is,
-///          for keys of text and for keys of this type.
+///          is, for keys of text and for keys of this type.
 /// Policies digest         registered_digest (default), xxh3_128, your own
 ///          normalization  bytes_as_they_are (default), your own
 /// Threads  Like a plain value. Reading one key from many threads is fine.
@@ -382,8 +380,7 @@ class basic_cache_key {
 /// The key to use unless a policy is to be another one.
 using cache_key = basic_cache_key<>;
 
-// ---- Schemas
-// ------------------------------------------------------------------------------------------------
+// ---- Schemas ----------------------------------------------------------------------------------------------
 
 namespace detail {
 
@@ -562,8 +559,7 @@ struct basic_key_schema {
 template <detail::key_literal Namespace, detail::key_literal... Names>
 using key_schema = basic_key_schema<cache_key, Namespace, Names...>;
 
-// ---- Bodies
-// -------------------------------------------------------------------------------------------------
+// ---- Bodies -----------------------------------------------------------------------------------------------
 
 template <class... Policies>
 detail::key_verdict basic_cache_key<Policies...>::set_options(options const& o) {

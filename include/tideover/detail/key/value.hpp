@@ -20,13 +20,9 @@
 /// How a C++ value becomes the text of a key. Which types can, and as what, is told at `key_value`.
 namespace tideover::inline v0::detail {
 
-/// Where a bridge says how types that this header does not know become text: `static std::string of(T
-/// const&)`.
+/// Where a bridge says how types that this header does not know become text: by a static `of(value)`.
 template <class T>
 struct key_text_from_bridge;
-
-template <class T>
-inline constexpr bool always_false = false;
 
 // What a type is to a key. In the order in which `key_kind_of` asks.
 enum class key_kind { none, custom, null, boolean, number, letter, text, maybe, tuple, list, bridged };

@@ -57,8 +57,8 @@ constexpr char* escape_byte(char c, char* out) noexcept {
 inline std::string shown(std::string_view text) {
   std::string out;
   std::array<char, 3> bytes;
-  for (char const c : text.substr(0, 64)) out.append(bytes.data(), escape_byte(c, bytes.data()));
-  if (text.size() > 64) out += "...";
+  for (char const c : text.substr(0, 100)) out.append(bytes.data(), escape_byte(c, bytes.data()));
+  if (text.size() > 100) out += "...";
   return out;
 }
 
