@@ -68,7 +68,7 @@ concept whole_number =
 ///          control: good for memcached. Without a digest in the program (<tideover/xxhash.hpp> brings one)
 ///          a longer text is an error.
 /// Reading  A key is complete at any time; it can be read, and then be added to. `ttl_cache` takes it as it
-///          is, for keys of text and for keys of this type.
+///          is, for keys of text and for keys of this type; the latter tell two texts of one digest apart.
 /// Policies digest         registered_digest (default), xxh3_128, your own
 ///          normalization  bytes_as_they_are (default), your own
 /// Threads  Like a plain value. Reading one key from many threads is fine.

@@ -12,7 +12,8 @@ struct cache_key_options {
   /// memcached takes. Part of the key's meaning: all who share a store must agree on it.
   std::size_t max_length = 200;
   /// Writes `ns:name:value:...:vN` with values as they are, for stores that were filled by code that joined
-  /// keys by hand. Different inputs then give different keys only if no name, segment or value holds a ':'.
+  /// keys by hand. Different inputs then give different keys only if no name, segment or value holds a ':',
+  /// and a key holds whatever they hold, spaces and control characters too, which memcached refuses.
   bool seed_compatible = false;
 };
 

@@ -196,11 +196,9 @@ void write_value(key_writer& out, Normalization const& normalize, T const& value
   }
 }
 
-/// Text whose length costs nothing to know.
+/// Text that can be had without running code of the user's and without being searched for its end.
 template <class T>
-inline constexpr bool is_plain_text =
-    key_kind_of<T>() == key_kind::text&& std::is_convertible_v<T const&, std::string_view> &&
-    !std::is_pointer_v<T>;
+inline constexpr bool is_plain_text = hash_detail::is_text<T> && !std::is_pointer_v<T>;
 
 /// The most bytes that `write_plain` writes.
 template <class T>
