@@ -38,6 +38,10 @@ tideover_has_package() {
   case $1 in
     g++) tideover_has_tool g++ 12 ;;
     clang-[0-9]*) tideover_has_tool "clang++-${1#clang-}" "${1#clang-}" ;;
+    libclang-rt-*-dev)
+      local release=${1#libclang-rt-}
+      compgen -G "$("clang++-${release%-dev}" -print-resource-dir 2>/dev/null)/lib/linux/libclang_rt.fuzzer*" >/dev/null
+      ;;
     cmake) tideover_has_tool cmake 3.25 ;;
     ninja-build) tideover_has_tool ninja 1 ;;
     ccache | git | clang-format-*) command -v "$1" >/dev/null 2>&1 ;;
