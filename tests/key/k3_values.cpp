@@ -167,6 +167,11 @@ TEST_CASE("K3: texts of all kinds", "[K3]") {
   CHECK(cache_key("n").segment(writable).view() == "n:an%20array:v1");
   char* const pointer = writable;
   CHECK(cache_key("n").segment(pointer).view() == "n:an%20array:v1");
+  char const unended[] = {'a', ':', 'c'};  // no NUL: it ends where it ends
+  CHECK(cache_key("n").segment(unended).param("p", unended).view() == "n:a%3Ac:p=a%3Ac:v1");
+  char const ended[] = {'a', '\0', 'c'};
+  CHECK(cache_key("n").segment(ended).view() == "n:a:v1");
+  CHECK(cache_key("n").segment("a\0c"sv).view() == "n:a%00c:v1");
   CHECK(cache_key("n").segment("").view() == "n::v1");
   CHECK(written(""sv) == "");
   CHECK(written(std::string_view()) == "");

@@ -52,12 +52,23 @@ struct fragile_range {
   iterator end() const { return {20}; }
 };
 
+/// A text whose conversion fails, and which has another length each time.
+struct fragile_text {
+  mutable std::size_t asked = 0;
+  operator std::string_view() const {
+    fail_point();
+    static std::string const text(400, 'x');
+    return std::string_view(text).substr(0, ++asked * 40);
+  }
+};
+
 }  // namespace failing_values
 
 namespace {
 
 using failing_values::fragile;
 using failing_values::fragile_range;
+using failing_values::fragile_text;
 
 struct fragile_digest {
   using policy_axis = tideover::axis::digest;
@@ -189,4 +200,21 @@ TEST_CASE("a put that fails under a key changes neither key nor cache", "[key][e
                                                    CHECK(s->get(key).has_value() == !how.threw);
                                                  });
   CHECK(points > 0);
+}
+
+TEST_CASE("a text whose conversion throws changes nothing, and one that changes does no harm",
+          "[key][exceptions]") {
+  CHECK(strong_from_all<cache_key>([](cache_key& key) { key.segment(fragile_text()); }) >= starts.size());
+  CHECK(strong_from_all<cache_key>([](cache_key& key) { key.param("p", fragile_text()); }) >= starts.size());
+  CHECK(strong_from_all<cache_key>([](cache_key& key) { key.tag(fragile_text()); }) >= starts.size());
+  constexpr tideover::key_schema<"q", "b", "a"> q{};
+  std::size_t const points =
+      fail_at_every_point([] { return std::optional<cache_key>(); },
+                          [&](std::optional<cache_key>& key) { key = q(fragile_text(), fragile_text()); },
+                          [&](std::optional<cache_key>& key, attempt const& how) {
+                            CHECK(how.threw == how.fired);
+                            CHECK(key.has_value() == !how.threw);
+                            if (key) CHECK(key->size() <= 250);
+                          });
+  CHECK(points >= 2);
 }

@@ -143,6 +143,31 @@ TEST_CASE("a key may be given views into itself", "[key]") {
   }
 }
 
+TEST_CASE("a key may be given any part of itself", "[key]") {
+  cache_key const original = cache_key("n").segment("abc").version(12345);
+  std::string const text = original.str();
+  for (std::size_t from = 0; from <= text.size(); ++from) {
+    for (std::size_t size = 0; from + size <= text.size(); ++size) {
+      auto const same = [&](auto verb) {
+        cache_key inside = original, outside = original;
+        verb(inside, inside.view().substr(from, size));
+        verb(outside, std::string_view(text).substr(from, size));
+        if (inside != outside) FAIL_CHECK(inside.view() << ", should be " << outside.view());
+      };
+      same([](cache_key& key, std::string_view part) { key.segment(part); });
+      same([](cache_key& key, std::string_view part) { key.param("name", part); });
+      same([](cache_key& key, std::string_view part) { key.param(part, "value"); });
+      same([](cache_key& key, std::string_view part) { key.param(part, part); });
+      same([](cache_key& key, std::string_view part) {
+        key.param("a", 1).param(key.view().substr(2, 3), part.size());
+      });
+      same([](cache_key& key, std::string_view part) {
+        if (!part.empty()) key.tag(part);
+      });
+    }
+  }
+}
+
 TEST_CASE("equality, order and hash agree with the texts", "[key]") {
   model_maker make(run_seed() + 3, 60);
   std::vector<cache_key> keys;
