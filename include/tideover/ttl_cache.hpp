@@ -15,7 +15,9 @@
 #include <tideover/policy/expiry.hpp>
 #include <tideover/policy/expiry/after_access.hpp>
 #include <tideover/policy/expiry/after_write.hpp>
+#include <tideover/policy/expiry/after_write_or_access.hpp>
 #include <tideover/policy/expiry/never.hpp>
+#include <tideover/policy/expiry/per_entry.hpp>
 #include <tideover/policy/hashing.hpp>
 #include <tideover/policy/listener.hpp>
 #include <tideover/policy/locking.hpp>
@@ -57,7 +59,8 @@ using cache_axes = axes<axis::eviction, axis::expiry, axis::locking, axis::clock
 ///     profile v = profiles.get_or_compute("user:2", [](auto const& key) { return load(key); });
 ///
 /// Policies, in any order after Key and Value; objects of those with state are passed after the options:
-///   eviction  lru (default), fifo, unbounded            expiry    after_write (default), after_access, never
+///   eviction  lru (default), fifo, unbounded
+///   expiry    after_write (default), after_access, after_write_or_access, per_entry<F>, never
 ///   locking   sharded<16> (default), one_mutex, single_threaded
 ///   clock     coarse (default), steady, manual_clock    hashing   seeded_hash (default), hash_by<Hash,
 ///   Equal> weigher   count (default), weigh_by<F>              listener  silent (default), listen_by<F>,
@@ -145,7 +148,7 @@ class ttl_cache {
   // ---- One key --------------------------------------------------------------------------------------------
 
   /// Stores `value` under `key`, in place of what was there. Returns whether the entry is resident now: false
-  /// if it was refused (heavier than the bound, or a TTL of zero or less, and then the key is erased, since
+  /// if it was refused (heavier than the bound, or a life of zero or less, and then the key is erased, since
   /// what it held is out of date) or if the eviction policy would not admit it.
   template <class K = Key, class V = Value>
     requires(std::constructible_from<Key, K>&& std::constructible_from<Value, V>)
@@ -283,6 +286,8 @@ class ttl_cache {
       typename std::allocator_traits<typename parts::allocator_type>::template rebind_traits<shard_type>;
 
   static constexpr bool weighs = weigher_type::weighs;
+  static constexpr bool gives_life = expiry_type::expires && life_giving_policy<expiry_type, Key, Value>;
+  static constexpr bool idles = idle_expiry_policy<expiry_type>;
   static constexpr std::size_t most_entries = 4'000'000'000;
   static constexpr std::size_t most_weight =
       std::numeric_limits<std::size_t>::max() >> 16;  // sums do not wrap
@@ -326,7 +331,8 @@ class ttl_cache {
   bool overweight() const noexcept {
     return weighs && total_weight_.load(std::memory_order_relaxed) > options_.max_weight;
   }
-  std::chrono::nanoseconds life_of(shard_type& s, put_options const& o) const noexcept;
+  typename shard_type::life_type life_of(shard_type& s,
+                                         std::optional<std::chrono::nanoseconds> own) const noexcept;
 
   /// The key as it is if the hashing policy takes it, else as a Key.
   template <class K>
@@ -432,8 +438,16 @@ void ttl_cache<Key, Value, Policies...>::check(options const& o) {
   if (o.capacity < 1 || o.capacity > most_entries) {
     detail::raise_out_of_bounds("ttl_cache_options.capacity", to_string(o.capacity), capacity_bounds(1));
   }
-  if (expiry_type::expires && o.ttl <= std::chrono::nanoseconds(0)) {
+  if (expiry_type::expires && !gives_life && o.ttl <= std::chrono::nanoseconds(0)) {
     detail::raise_out_of_bounds("ttl_cache_options.ttl", to_string(o.ttl.count()) + " ns", "above 0 ns");
+  }
+  if (idles && o.idle_ttl <= std::chrono::nanoseconds(0)) {
+    detail::raise_out_of_bounds("ttl_cache_options.idle_ttl", to_string(o.idle_ttl.count()) + " ns",
+                                "above 0 ns with this expiry policy");
+  }
+  if (!idles && o.idle_ttl != std::chrono::nanoseconds(0)) {
+    detail::raise_out_of_bounds("ttl_cache_options.idle_ttl", to_string(o.idle_ttl.count()) + " ns",
+                                "0 ns with this expiry policy (see tideover::after_write_or_access)");
   }
   if (!(o.ttl_jitter >= 0.0 && o.ttl_jitter <= 0.5)) {  // NaN fails every comparison
     detail::raise_out_of_bounds("ttl_cache_options.ttl_jitter", to_string(o.ttl_jitter),
@@ -475,7 +489,8 @@ bool ttl_cache<Key, Value, Policies...>::put(K&& key, V&& value, put_options con
     refuse(lookup_key(std::forward<K>(key)));
     return false;
   }
-  if constexpr (is_lookup_key<K> && (!weighs || std::is_same_v<std::remove_cvref_t<K>, Key>)) {
+  if constexpr (is_lookup_key<K> &&
+                ((!weighs && !gives_life) || std::is_same_v<std::remove_cvref_t<K>, Key>)) {
     return store(std::forward<K>(key), Value(std::forward<V>(value)), o);
   } else {
     return store(Key(std::forward<K>(key)), Value(std::forward<V>(value)), o);
@@ -489,6 +504,14 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
   if constexpr (weighs) {
     weight = weigher_(std::as_const(key), std::as_const(value));
     if (weight > options_.max_weight) {
+      refuse(key);
+      return false;
+    }
+  }
+  std::optional<std::chrono::nanoseconds> own_life = o.ttl;
+  if constexpr (gives_life) {
+    if (!own_life) own_life = expiry_.life(std::as_const(key), std::as_const(value));
+    if (*own_life <= std::chrono::nanoseconds(0)) {
       refuse(key);
       return false;
     }
@@ -512,7 +535,7 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
       id = s.make(hash, std::forward<K>(key), std::move(value));
       if (dead) s.unlink(old, removal_cause::expired, gone);
       free_some_expired(s, t, gone);
-      s.link(expiry_, hash, id, t, life_of(s, o), weight);
+      s.link(expiry_, hash, id, t, life_of(s, own_life), weight);
       ++s.counts.inserted;
     } else if (replaces_in_place && s.exclusive(old)) {
       id = old;
@@ -520,7 +543,7 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
         if constexpr (!parts::is_silent) before.emplace(std::move(s[id].value));
         std::construct_at(std::addressof(s[id].value), std::move(value));
       }
-      s.rewritten(expiry_, id, t, life_of(s, o), weight);
+      s.rewritten(expiry_, id, t, life_of(s, own_life), weight);
       ++s.counts.replaced;
       if constexpr (!parts::is_silent) {
         s.pin(id);
@@ -529,7 +552,7 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
       free_some_expired(s, t, gone);
     } else {
       id = s.make(hash, std::forward<K>(key), std::move(value));
-      s.substitute(expiry_, old, id, t, life_of(s, o), weight, gone);
+      s.substitute(expiry_, old, id, t, life_of(s, own_life), weight, gone);
       ++s.counts.replaced;
       free_some_expired(s, t, gone);
     }
@@ -924,10 +947,12 @@ auto ttl_cache<Key, Value, Policies...>::lead(shard_type& s, entry_id flight, st
     if (!why) {
       mine.has_value();
       std::size_t const weight = weigher_(std::as_const(n.key), std::as_const(n.value));
+      std::optional<std::chrono::nanoseconds> life;
+      if constexpr (gives_life) life = expiry_.life(std::as_const(n.key), std::as_const(n.value));
       if constexpr (Read::under_lock) {
-        return copy_then<Exit>(n, read, [&]() noexcept { mine.succeed(weight, false); });
+        return copy_then<Exit>(n, read, [&]() noexcept { mine.succeed(weight, life, false); });
       } else {
-        mine.succeed(weight, true);
+        mine.succeed(weight, life, true);
       }
     }
 #if TIDEOVER_EXCEPTIONS
@@ -1001,7 +1026,9 @@ class ttl_cache<Key, Value, Policies...>::leader {
   void has_value() noexcept { has_value_ = true; }
 
   /// `reads_on`: the value must stay where it is until the leader's end.
-  void succeed(std::size_t weight, bool reads_on) noexcept {
+  void succeed(std::size_t weight, std::optional<std::chrono::nanoseconds> life, bool reads_on) noexcept {
+    bool const too_heavy = weighs && weight > cache_.options_.max_weight;
+    bool const lifeless = life && *life <= std::chrono::nanoseconds(0);
     detail::removed_chain gone;
     instant const t = cache_.now();
     bool joined = false;
@@ -1013,7 +1040,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
       joined = others_joined(f);
       if (!wanted) {
         ++shard_.counts.discarded;
-      } else if ((weighs && weight > cache_.options_.max_weight) || !has_room()) {
+      } else if (too_heavy || lifeless || !has_room()) {
         ++shard_.counts.refused;
       } else {
         ++shard_.counts.inserted;
@@ -1024,7 +1051,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
         } else {
           node_ = no_entry;  // our reference becomes the residence's
         }
-        shard_.link(cache_.expiry_, hash_, id, t, cache_.life_of(shard_, {}), weight);
+        shard_.link(cache_.expiry_, hash_, id, t, cache_.life_of(shard_, life), weight);
         cache_.make_room(shard_, t, gone);
       }
       if (!joined) end(f);
@@ -1299,10 +1326,17 @@ cache_stats ttl_cache<Key, Value, Policies...>::stats() const {
 // ---- What they share --------------------------------------------------------------------------------------
 
 template <class Key, class Value, class... Policies>
-std::chrono::nanoseconds ttl_cache<Key, Value, Policies...>::life_of(shard_type& s,
-                                                                     put_options const& o) const noexcept {
-  std::chrono::nanoseconds const life = o.ttl.value_or(options_.ttl);
-  return options_.ttl_jitter > 0.0 ? s.shortened(life, options_.ttl_jitter) : life;
+auto ttl_cache<Key, Value, Policies...>::life_of(shard_type& s,
+                                                 std::optional<std::chrono::nanoseconds> own) const noexcept
+    -> typename shard_type::life_type {
+  auto const drawn = [&](std::chrono::nanoseconds life) {
+    return options_.ttl_jitter > 0.0 ? s.shortened(life, options_.ttl_jitter) : life;
+  };
+  if constexpr (idles) {
+    return {drawn(own.value_or(options_.ttl)), drawn(options_.idle_ttl)};
+  } else {
+    return {drawn(own.value_or(options_.ttl))};
+  }
 }
 
 template <class Key, class Value, class... Policies>

@@ -15,10 +15,14 @@ struct ttl_cache_options {
   /// number expected. One shard is used for each 2048, up to what the locking policy allows: a cache of few
   /// heavy entries evicts in exact order only if it says here that they are few.
   std::size_t capacity = 10'000;
-  /// How long an entry lives, above zero; a put may say otherwise for its own entry. Unused with `never`.
+  /// How long an entry lives, above zero; a put may say otherwise for its own entry. Unused with `never` and
+  /// `per_entry`.
   std::chrono::nanoseconds ttl = std::chrono::minutes(5);
+  /// With `after_write_or_access` how long an entry lives without being used, above zero; must be left at 0
+  /// without it.
+  std::chrono::nanoseconds idle_ttl = std::chrono::nanoseconds(0);
   /// Each life is shortened by a random share of up to this, 0.0 to 0.5, so that entries that were stored
-  /// together do not expire together.
+  /// together do not expire together. A life without end stays one.
   double ttl_jitter = 0.0;
   /// With `weigh_by` the most weight of all entries together, 1 to 2^48 - 1; must be left at 0 without it.
   std::size_t max_weight = 0;

@@ -6,7 +6,9 @@
 
 #include <tideover/policy/expiry/after_access.hpp>
 #include <tideover/policy/expiry/after_write.hpp>
+#include <tideover/policy/expiry/after_write_or_access.hpp>
 #include <tideover/policy/expiry/never.hpp>
+#include <tideover/policy/expiry/per_entry.hpp>
 #include <tideover/policy/locking.hpp>
 
 /// The combinations of expiry and locking that each eviction policy is walked with; one translation unit

@@ -4,6 +4,7 @@
 
 #include "support/catch.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -33,6 +34,11 @@ static_assert(bytes<lru, never> == bare + sizeof(entry_links));
 static_assert(bytes<fifo, never> == bare + sizeof(entry_links));
 static_assert(bytes<unbounded, after_write> == bare + sizeof(instant) + sizeof(entry_links));
 static_assert(bytes<unbounded, after_access> == bare + 2 * sizeof(instant) + sizeof(entry_links));
+static_assert(bytes<unbounded, after_write_or_access> == bare + 3 * sizeof(instant) + sizeof(entry_links));
+struct for_ever {
+  std::chrono::hours operator()(std::uint64_t, std::uint64_t) const { return std::chrono::hours::max(); }
+};
+static_assert(bytes<unbounded, per_entry<for_ever>> == bytes<unbounded, after_write>);
 static_assert(bytes<unbounded, never, weigh_by<ones>> == bare + sizeof(std::size_t));
 
 struct listens_without_state {
@@ -43,6 +49,7 @@ using plain = ttl_cache<int, int>;
 static_assert(sizeof(ttl_cache<int, int, listens_without_state>) == sizeof(plain));
 static_assert(sizeof(ttl_cache<int, int, weigh_by<ones>>) == sizeof(plain));
 static_assert(sizeof(ttl_cache<int, int, never>) == sizeof(plain));
+static_assert(sizeof(ttl_cache<int, int, after_write_or_access>) == sizeof(plain));
 static_assert(sizeof(ttl_cache<int, int, steady>) == sizeof(plain));
 static_assert(sizeof(ttl_cache<int, int, manual_clock>) == sizeof(plain) + sizeof(manual_clock));
 

@@ -38,7 +38,7 @@ struct departure {
 using departures = std::vector<departure>;
 
 enum class keeps { lru, fifo, unbounded };
-enum class ages { after_write, after_access, never };
+enum class ages { after_write, after_access, after_write_or_access, per_entry, never };
 
 struct oracle_rules {
   keeps eviction = keeps::lru;
@@ -47,6 +47,8 @@ struct oracle_rules {
   bool one_shard = true;
   /// Empty: entries count one each and `capacity` is the bound; else `max_weight` is, and `capacity` none.
   std::function<std::size_t(int, std::int64_t)> weigh = {};
+  /// With `per_entry` the life of each entry of which a put says nothing.
+  std::function<std::chrono::nanoseconds(int, std::int64_t)> live = {};
 };
 
 /// How often each outcome was seen, by which a walk shows that it has been everywhere.
@@ -54,7 +56,7 @@ struct oracle_tally {
   std::size_t hits = 0, misses = 0, expired = 0, evicted = 0, replaced = 0, erased = 0, cleared = 0,
               refused = 0;
   std::size_t computed = 0, failed = 0;
-  std::size_t expired_on_read = 0, read_on_the_deadline = 0;
+  std::size_t expired_on_read = 0, read_on_the_deadline = 0, capped_by_the_write = 0;
   /// Of the evictions, those beside an entry that had expired long before. Allowed, since a write frees a few
   /// only, but it must stay rare.
   std::size_t evicted_beside_expired = 0;
@@ -64,6 +66,7 @@ struct oracle_tally {
     erased += o.erased, cleared += o.cleared, refused += o.refused, computed += o.computed,
         failed += o.failed;
     expired_on_read += o.expired_on_read, read_on_the_deadline += o.read_on_the_deadline;
+    capped_by_the_write += o.capped_by_the_write;
     evicted_beside_expired += o.evicted_beside_expired;
     return *this;
   }
@@ -79,7 +82,7 @@ class oracle {
 
   verdict judge_put(int key, std::int64_t value, std::optional<nanoseconds> ttl, bool stored,
                     departures const& events) {
-    nanoseconds const life = ttl.value_or(options_.ttl);
+    nanoseconds const life = ttl ? *ttl : own_life(key, value);
     bool const lives = is_live(key, now());
     bool const was_there = entries_.count(key) != 0;
     ++expected_.puts;
@@ -163,10 +166,11 @@ class oracle {
     } else {
       if (!got || *got != *computed) blame("get_or_compute did not return what was computed");
       ++expected_.puts;
-      if (too_heavy(key, *computed)) {
+      nanoseconds const life = own_life(key, *computed);
+      if (too_heavy(key, *computed) || life <= nanoseconds::zero()) {
         ++expected_.refused, ++tally_.refused;
       } else {
-        store(key, *computed, options_.ttl, events);
+        store(key, *computed, life, events);
       }
     }
     return conclude(events);
@@ -274,6 +278,7 @@ class oracle {
   struct entry {
     std::int64_t value;
     tideover::instant deadline;
+    tideover::instant last;  ///< the deadline that no use puts off, where there is one
     nanoseconds life;
     std::uint64_t turn;  ///< who is evicted next: the lowest
     std::size_t weight;
@@ -302,6 +307,10 @@ class oracle {
   }
   std::size_t weight_of(int key, std::int64_t value) const {
     return rules_.weigh ? rules_.weigh(key, value) : 1;
+  }
+
+  nanoseconds own_life(int key, std::int64_t value) const {
+    return rules_.live ? rules_.live(key, value) : options_.ttl;
   }
 
   tideover::instant after(nanoseconds life) const {
@@ -347,6 +356,10 @@ class oracle {
     if (found == entries_.end()) return;
     if (rules_.eviction == keeps::lru) found->second.turn = next_turn_++;
     if (rules_.expiry == ages::after_access) found->second.deadline = after(found->second.life);
+    if (rules_.expiry == ages::after_write_or_access) {
+      found->second.deadline = std::min(found->second.last, after(options_.idle_ttl));
+      if (found->second.deadline == found->second.last) ++tally_.capped_by_the_write;
+    }
   }
 
   void store(int key, std::int64_t value, nanoseconds life, departures const& events) {
@@ -358,7 +371,10 @@ class oracle {
     } else {
       ++expected_.inserted;
     }
-    entries_.insert({key, entry{value, after(life), life, turn ? *turn : next_turn_++, weight}});
+    tideover::instant const last = after(life);
+    bool const idles = rules_.expiry == ages::after_write_or_access;
+    tideover::instant const deadline = idles ? std::min(last, after(options_.idle_ttl)) : last;
+    entries_.insert({key, entry{value, deadline, last, life, turn ? *turn : next_turn_++, weight}});
     total_weight_ += weight;
     take_evicted(events, true);
   }

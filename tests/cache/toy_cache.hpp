@@ -42,6 +42,10 @@ enum class mistake {
   maintain_frees_nothing,
   erase_finds_the_expired,
   stale_value_returned,
+  use_outlives_the_write,
+  idle_time_ignored,
+  own_function_ignored,
+  own_function_beats_the_put,
 };
 
 class toy_cache final : public walked {
@@ -52,8 +56,11 @@ class toy_cache final : public walked {
 
   bool put(int key, std::int64_t value, std::optional<nanoseconds> ttl) override {
     ++stats_.puts;
-    nanoseconds const life =
-        ttl && is(mistake::own_ttl_ignored) && ttl->count() > 0 ? options_.ttl : ttl.value_or(options_.ttl);
+    nanoseconds const given =
+        rules_.live && !is(mistake::own_function_ignored) ? rules_.live(key, value) : options_.ttl;
+    bool const deaf =
+        (is(mistake::own_ttl_ignored) || is(mistake::own_function_beats_the_put)) && ttl && ttl->count() > 0;
+    nanoseconds const life = deaf ? given : ttl.value_or(given);
     std::size_t const weight = weigh(key, value);
     auto const old = find(key);
     bool const replaces = old != entries_.end() && lives(*old);
@@ -155,7 +162,7 @@ class toy_cache final : public walked {
   struct entry {
     int key;
     std::int64_t value, first_value;
-    tideover::instant deadline;
+    tideover::instant deadline, last;
     nanoseconds life;
     std::size_t weight;
   };
@@ -181,12 +188,19 @@ class toy_cache final : public walked {
   void touch(place e) {
     nanoseconds const life = is(mistake::access_uses_default_ttl) ? options_.ttl : e->life;
     if (rules_.expiry == ages::after_access) e->deadline = clock_.now() + life;
+    if (rules_.expiry == ages::after_write_or_access) {
+      e->deadline = clock_.now() + options_.idle_ttl;
+      if (!is(mistake::use_outlives_the_write)) e->deadline = std::min(e->deadline, e->last);
+    }
     if (rules_.eviction == keeps::lru) entries_.splice(entries_.end(), entries_, e);
   }
 
   void store(int key, std::int64_t value, nanoseconds life, std::size_t weight, place old) {
     bool const replaces = old != entries_.end();
-    entry fresh{key, value, value, clock_.now() + life, life, weight};
+    tideover::instant const last = clock_.now() + life;
+    entry fresh{key, value, value, last, last, life, weight};
+    if (rules_.expiry == ages::after_write_or_access && !is(mistake::idle_time_ignored))
+      fresh.deadline = std::min(last, clock_.now() + options_.idle_ttl);
     if (replaces) {
       fresh.first_value = old->first_value;
       bool const stays = rules_.eviction == keeps::fifo || is(mistake::replacing_keeps_the_turn);

@@ -9,6 +9,7 @@
 #include <tideover/error.hpp>
 #include <tideover/instant.hpp>
 #include <tideover/policy/eviction.hpp>
+#include <tideover/policy/expiry.hpp>
 #include <tideover/policy/listener.hpp>
 #include <tideover/policy/rng.hpp>
 #include <tideover/ttl_cache_options.hpp>
@@ -30,6 +31,15 @@ struct no_links {};
 struct no_weight {};
 struct no_wheel {
   explicit no_wheel(instant) noexcept {}
+};
+
+/// How long an entry is to live: since its write and, where the policy asks for that, since its last use.
+struct one_life {
+  std::chrono::nanoseconds life;
+};
+struct two_lives {
+  std::chrono::nanoseconds life;
+  std::chrono::nanoseconds idle;
 };
 
 /// What a cache keeps of one entry. Key and value are made when an entry is, and destroyed when the last
@@ -125,6 +135,7 @@ class alignas(cache_line) cache_shard {
   using total_type = typename Parts::locking_type::template cell<std::size_t>;
   static constexpr bool expires = expiry_type::expires;
   static constexpr bool weighs = Parts::weigher_type::weighs;
+  using life_type = std::conditional_t<idle_expiry_policy<expiry_type>, two_lives, one_life>;
 
   cache_shard(eviction_type const& eviction, std::size_t capacity, instant now, std::uint64_t seed,
               total_type& total_weight, allocator_type const& allocator)
@@ -221,12 +232,12 @@ class alignas(cache_line) cache_shard {
   /// May throw; `link` may not, after it.
   void reserve_one_more() { index_.reserve_one_more(hash_of_node()); }
 
-  void link(expiry_type const& expiry, std::uint64_t hash, entry_id id, instant now,
-            std::chrono::nanoseconds life, std::size_t weight) noexcept {
+  void link(expiry_type const& expiry, std::uint64_t hash, entry_id id, instant now, life_type const& life,
+            std::size_t weight) noexcept {
     node& n = nodes_[id];
     weigh(n, weight);
     if constexpr (expires) {
-      expiry.on_write(n.expiry, now, life);
+      begin_life(expiry, n, now, life);
       wheel_.insert(wheel_links(), id, expiry.deadline(n.expiry));
     }
     n.where = node::state::resident;
@@ -234,7 +245,7 @@ class alignas(cache_line) cache_shard {
     eviction_.on_insert(hooks(), id);
   }
   /// The entry's value is another one since just now.
-  void rewritten(expiry_type const& expiry, entry_id id, instant now, std::chrono::nanoseconds life,
+  void rewritten(expiry_type const& expiry, entry_id id, instant now, life_type const& life,
                  std::size_t weight) noexcept {
     unweigh(nodes_[id]);
     weigh(nodes_[id], weight);
@@ -242,7 +253,7 @@ class alignas(cache_line) cache_shard {
     if constexpr (expires) {
       node& n = nodes_[id];
       instant const before = expiry.deadline(n.expiry);
-      expiry.on_write(n.expiry, now, life);
+      begin_life(expiry, n, now, life);
       if (expiry.deadline(n.expiry) < before) {  // later is found out by the wheel when it comes up
         wheel_.remove(wheel_links(), id);
         wheel_.insert(wheel_links(), id, expiry.deadline(n.expiry));
@@ -250,8 +261,8 @@ class alignas(cache_line) cache_shard {
     }
   }
   /// Puts `id` in the place of the resident `old`, which leaves as replaced.
-  void substitute(expiry_type const& expiry, entry_id old, entry_id id, instant now,
-                  std::chrono::nanoseconds life, std::size_t weight, removed_chain& gone) noexcept {
+  void substitute(expiry_type const& expiry, entry_id old, entry_id id, instant now, life_type const& life,
+                  std::size_t weight, removed_chain& gone) noexcept {
     node& o = nodes_[old];
     node& n = nodes_[id];
     weigh(n, weight);
@@ -264,7 +275,7 @@ class alignas(cache_line) cache_shard {
     }
     if constexpr (expires) {
       wheel_.remove(wheel_links(), old);
-      expiry.on_write(n.expiry, now, life);
+      begin_life(expiry, n, now, life);
       wheel_.insert(wheel_links(), id, expiry.deadline(n.expiry));
     }
     n.where = node::state::resident;
@@ -359,6 +370,7 @@ class alignas(cache_line) cache_shard {
 
   /// A share of the life, chosen anew for each entry.
   std::chrono::nanoseconds shortened(std::chrono::nanoseconds life, double jitter) noexcept {
+    if (life == std::chrono::nanoseconds::max()) return life;
     double const cut = static_cast<double>(life.count()) * jitter * to_unit_interval(rng_());
     return std::max(life - std::chrono::nanoseconds(static_cast<std::int64_t>(cut)),
                     std::chrono::nanoseconds(1));
@@ -412,6 +424,13 @@ class alignas(cache_line) cache_shard {
     return [this](entry_id id) noexcept { return nodes_[id].hash; };
   }
 
+  static void begin_life(expiry_type const& expiry, node& n, instant now, life_type const& life) noexcept {
+    if constexpr (idle_expiry_policy<expiry_type>) {
+      expiry.on_write(n.expiry, now, life.life, life.idle);
+    } else {
+      expiry.on_write(n.expiry, now, life.life);
+    }
+  }
   entry_id acquire_slot() {
     // Acquire: pairs with the release in give_back.
     if (!nodes_.has_free() && returned_.load(std::memory_order_relaxed) != no_entry) {
