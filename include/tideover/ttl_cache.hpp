@@ -246,6 +246,11 @@ class ttl_cache {
   /// 1.05 ms after its deadline, and one clock step.
   std::size_t maintain();
 
+  /// A part of that, for a thread with other duties: looks at no more than `steps` entries. Returns whether
+  /// it came to the end; entries whose time has not come may have to be looked at too, each at most eight
+  /// times in its life.
+  bool maintain_some(std::size_t steps);
+
   // ---- Observing and tuning -------------------------------------------------------------------------------
 
   /// Resident entries, among them the expired that are not freed yet. Where entries are counted and evicted
@@ -375,6 +380,7 @@ class ttl_cache {
 
   template <class F>
   void for_each_pinned(F f);
+  std::size_t free_expired(shard_type& s, std::size_t& steps) noexcept;
   void free_some_expired(shard_type& s, instant t, detail::removed_chain& gone) const noexcept;
   void make_room(shard_type& s, instant t, detail::removed_chain& gone) noexcept;
   void make_room_elsewhere(shard_type const& s) noexcept;
@@ -1219,16 +1225,35 @@ template <class Predicate>
 template <class Key, class Value, class... Policies>
 std::size_t ttl_cache<Key, Value, Policies...>::maintain() {
   std::size_t freed = 0;
-  for (std::size_t i = 0; expiry_type::expires && i != shard_count_; ++i) {
-    shard_type& s = shards_[i];
-    for (std::size_t steps = 0; steps == 0;) {
+  for (std::size_t i = 0; i != shard_count_; ++i) {
+    std::size_t steps = std::numeric_limits<std::size_t>::max();
+    freed += free_expired(shards_[i], steps);
+  }
+  return freed;
+}
+
+template <class Key, class Value, class... Policies>
+bool ttl_cache<Key, Value, Policies...>::maintain_some(std::size_t steps) {
+  for (std::size_t i = 0; i != shard_count_ && steps != 0; ++i) free_expired(shards_[i], steps);
+  return steps != 0;
+}
+
+/// Frees what has expired in one shard, in as many turns as it takes, until `steps` are spent.
+template <class Key, class Value, class... Policies>
+std::size_t ttl_cache<Key, Value, Policies...>::free_expired([[maybe_unused]] shard_type& s,
+                                                             [[maybe_unused]] std::size_t& steps) noexcept {
+  std::size_t freed = 0;
+  if constexpr (expiry_type::expires) {
+    for (std::size_t turn = 0; turn == 0 && steps != 0;) {
       detail::removed_chain gone;
-      steps = entries_per_lock;
+      std::size_t const most = std::min(steps, entries_per_lock);
+      turn = most;
       {
         instant const t = now();
         lock_type lock(s.mutex);
-        freed += s.remove_expired(expiry_, t, steps, gone);
+        freed += s.remove_expired(expiry_, t, turn, gone);
       }
+      steps -= most - turn;
       dispose(s, gone);
     }
   }
