@@ -3,6 +3,7 @@
 
 #include <tideover/config.hpp>
 #include <tideover/deadline.hpp>
+#include <tideover/detail/cache/computed.hpp>
 #include <tideover/detail/cache/shard.hpp>
 #include <tideover/error.hpp>
 #include <tideover/instant.hpp>
@@ -21,6 +22,7 @@
 #include <tideover/policy/hashing.hpp>
 #include <tideover/policy/listener.hpp>
 #include <tideover/policy/locking.hpp>
+#include <tideover/policy/negative.hpp>
 #include <tideover/policy/policy.hpp>
 #include <tideover/policy/rng.hpp>
 #include <tideover/policy/weigher.hpp>
@@ -49,7 +51,7 @@ namespace tideover::inline v0 {
 
 /// The axes of `ttl_cache`.
 using cache_axes = axes<axis::eviction, axis::expiry, axis::locking, axis::clock, axis::hashing,
-                        axis::weigher, axis::listener, axis::allocator, axis::rng>;
+                        axis::weigher, axis::listener, axis::allocator, axis::rng, axis::negative>;
 
 /// A bounded map whose entries expire, shared by threads, that computes what it misses once.
 ///
@@ -62,10 +64,13 @@ using cache_axes = axes<axis::eviction, axis::expiry, axis::locking, axis::clock
 ///   eviction  lru (default), fifo, unbounded
 ///   expiry    after_write (default), after_access, after_write_or_access, per_entry<F>, never
 ///   locking   sharded<16> (default), one_mutex, single_threaded
-///   clock     coarse (default), steady, manual_clock    hashing   seeded_hash (default), hash_by<Hash,
-///   Equal> weigher   count (default), weigh_by<F>              listener  silent (default), listen_by<F>,
-///   your own allocator std_allocator (default), allocate_with<A>, pmr_allocator         rng       xoshiro
-///   (default)
+///   clock     coarse (default), steady, manual_clock
+///   hashing   seeded_hash (default), hash_by<Hash, Equal>
+///   weigher   count (default), weigh_by<F>
+///   listener  silent (default), listen_by<F>, your own
+///   allocator std_allocator (default), allocate_with<A>, pmr_allocator
+///   rng       xoshiro (default)
+///   negative  values_only (default), negative_results
 ///
 /// Values   Key and Value need no default constructor. `get`, `peek` and `get_or_compute` copy the value out;
 ///          values that cannot be copied are read by `visit` and `visit_or_compute`. A lookup takes whatever
@@ -102,6 +107,7 @@ class ttl_cache {
   using listener_type = policy_for<axis::listener, silent, Policies...>;
   using allocator_policy_type = policy_for<axis::allocator, std_allocator, Policies...>;
   using rng_type = policy_for<axis::rng, xoshiro, Policies...>;
+  using negative_type = policy_for<axis::negative, values_only, Policies...>;
 
   static_assert(eviction_policy<eviction_type>,
                 "tideover::ttl_cache: see tideover::eviction_policy in <tideover/policy/eviction.hpp>");
@@ -121,14 +127,20 @@ class ttl_cache {
                 "tideover::ttl_cache: see tideover::allocator_policy in <tideover/policy/allocator.hpp>");
   static_assert(rng_policy<rng_type>,
                 "tideover::ttl_cache: see tideover::rng_policy in <tideover/policy/rng.hpp>");
+  static_assert(negative_policy<negative_type>,
+                "tideover::ttl_cache: see tideover::negative_policy in <tideover/policy/negative.hpp>");
+  static_assert(
+      !negative_type::remembers || expiry_type::expires,
+      "tideover::ttl_cache: negative_results expire, so they need another expiry policy than never");
 
   // ---- Making one -----------------------------------------------------------------------------------------
 
   /// The options, `({})` for the defaults, then objects of the policies named above that have state, in any
   /// order. Throws `error` (errc::invalid_argument) naming field, value and bounds.
   template <class... P>
-    requires(detail::is_one_of<P, eviction_type, expiry_type, locking_type, clock_type, hashing_type,
-                               weigher_type, listener_type, allocator_policy_type, rng_type>&&...)
+    requires(
+        detail::is_one_of<P, eviction_type, expiry_type, locking_type, clock_type, hashing_type, weigher_type,
+                          listener_type, allocator_policy_type, rng_type, negative_type>&&...)
   explicit ttl_cache(options o, P&&... policies)
       : options_((check(o), o)),
         capacity_(o.capacity),
@@ -193,36 +205,47 @@ class ttl_cache {
   // wait that would close a cycle of waits fails with errc::recursive_computation. `until` ends this caller's
   // own wait (errc::timed_out, errc::cancelled), not the computation; the one who computes does not look at
   // it.
+  //
+  // A function that may find nothing returns `std::optional<Value>`, or a `result` of that. Then the call
+  // gives an optional of what is said below, or, where that is void, whether there was something. With
+  // `negative_results` that there is nothing is believed for `negative_ttl`.
 
 #if TIDEOVER_EXCEPTIONS
   /// A copy of the live value, else of the computed one.
   template <class K = Key, class F>
-  Value get_or_compute(K&& key, F&& compute) requires std::copy_constructible<Value>;
+  detail::computed_answer<F, Key, Value, Value> get_or_compute(
+      K&& key, F&& compute) requires std::copy_constructible<Value>;
   template <class K = Key, class F>
-  Value get_or_compute(K&& key, F&& compute, deadline const& until) requires std::copy_constructible<Value>;
+  detail::computed_answer<F, Key, Value, Value> get_or_compute(
+      K&& key, F&& compute, deadline const& until) requires std::copy_constructible<Value>;
 
   /// What `visitor(Value const&)` returns for the live value, else for the computed one; see `visit`.
   template <class K = Key, class F, class Visitor>
-    requires std::is_invocable_v<Visitor&, Value const&> std::invoke_result_t<Visitor&, Value const&>
-    visit_or_compute(K&& key, F&& compute, Visitor&& visitor);
+    requires std::is_invocable_v<Visitor&, Value const&>
+        detail::computed_answer<F, Key, Value, std::invoke_result_t<Visitor&, Value const&>> visit_or_compute(
+            K&& key, F&& compute, Visitor&& visitor);
   template <class K = Key, class F, class Visitor>
-    requires std::is_invocable_v<Visitor&, Value const&> std::invoke_result_t<Visitor&, Value const&>
-    visit_or_compute(K&& key, F&& compute, Visitor&& visitor, deadline const& until);
+    requires std::is_invocable_v<Visitor&, Value const&>
+        detail::computed_answer<F, Key, Value, std::invoke_result_t<Visitor&, Value const&>> visit_or_compute(
+            K&& key, F&& compute, Visitor&& visitor, deadline const& until);
 #endif
 
   /// As `get_or_compute`, but what `compute` throws or returns as a failure comes back as a failure: its own,
   /// or errc::computation_failed with the exception as its cause.
   template <class K = Key, class F>
-  result<Value> try_get_or_compute(K&& key, F&& compute) requires std::copy_constructible<Value>;
+  result<detail::computed_answer<F, Key, Value, Value>> try_get_or_compute(
+      K&& key, F&& compute) requires std::copy_constructible<Value>;
   template <class K = Key, class F>
-  result<Value> try_get_or_compute(K&& key, F&& compute,
-                                   deadline const& until) requires std::copy_constructible<Value>;
+  result<detail::computed_answer<F, Key, Value, Value>> try_get_or_compute(
+      K&& key, F&& compute, deadline const& until) requires std::copy_constructible<Value>;
   template <class K = Key, class F, class Visitor>
-    requires std::is_invocable_v<Visitor&, Value const&> result<std::invoke_result_t<Visitor&, Value const&>>
-    try_visit_or_compute(K&& key, F&& compute, Visitor&& visitor);
+    requires std::is_invocable_v<Visitor&, Value const&>
+        result<detail::computed_answer<F, Key, Value, std::invoke_result_t<Visitor&, Value const&>>>
+        try_visit_or_compute(K&& key, F&& compute, Visitor&& visitor);
   template <class K = Key, class F, class Visitor>
-    requires std::is_invocable_v<Visitor&, Value const&> result<std::invoke_result_t<Visitor&, Value const&>>
-    try_visit_or_compute(K&& key, F&& compute, Visitor&& visitor, deadline const& until);
+    requires std::is_invocable_v<Visitor&, Value const&>
+        result<detail::computed_answer<F, Key, Value, std::invoke_result_t<Visitor&, Value const&>>>
+        try_visit_or_compute(K&& key, F&& compute, Visitor&& visitor, deadline const& until);
 
   // ---- All keys -------------------------------------------------------------------------------------------
 
@@ -279,6 +302,7 @@ class ttl_cache {
     using locking_type = ttl_cache::locking_type;
     using weigher_type = ttl_cache::weigher_type;
     using rng_type = ttl_cache::rng_type;
+    using negative_type = ttl_cache::negative_type;
     using allocator_type = typename allocator_policy_type::allocator_type;
     static constexpr bool is_silent = std::is_same_v<listener_type, silent>;
   };
@@ -292,6 +316,7 @@ class ttl_cache {
 
   static constexpr bool weighs = weigher_type::weighs;
   static constexpr bool gives_life = expiry_type::expires && life_giving_policy<expiry_type, Key, Value>;
+  static constexpr bool remembers = negative_type::remembers;
   static constexpr bool idles = idle_expiry_policy<expiry_type>;
   static constexpr std::size_t most_entries = 4'000'000'000;
   static constexpr std::size_t most_weight =
@@ -308,9 +333,14 @@ class ttl_cache {
       std::is_trivially_destructible_v<Value> && std::is_nothrow_move_constructible_v<Value>;
 
   class pinned;
+  class joined;
   class leader;
   struct throwing;
   struct returning;
+  template <class Exit>
+  struct or_nothing;
+  template <class Exit, class F>
+  using ends = std::conditional_t<detail::may_find_nothing<F, Key, Value>, or_nothing<Exit>, Exit>;
   struct copying;
   template <class Visitor>
   struct visiting;
@@ -338,6 +368,7 @@ class ttl_cache {
   }
   typename shard_type::life_type life_of(shard_type& s,
                                          std::optional<std::chrono::nanoseconds> own) const noexcept;
+  typename shard_type::life_type life_of_nothing(shard_type& s) const noexcept;
 
   /// The key as it is if the hashing policy takes it, else as a Key.
   template <class K>
@@ -363,19 +394,28 @@ class ttl_cache {
     ++s.counts.hits;
     s.touch(expiry_, id, t);
   }
+  void count_nothing(shard_type& s, entry_id id) noexcept {
+    ++s.counts.hits;
+    ++s.counts.negative_hits;
+    s.touch_nothing(id);
+  }
+  std::size_t weight_of_nothing([[maybe_unused]] Key const& key) const {
+    if constexpr (weighs && std::is_invocable_v<weigher_type const&, Key const&>) {
+      return weigher_(key);
+    } else {
+      return 1;
+    }
+  }
 
   template <class Exit, class K, class F, class Deadline, class Read>
   auto obtain(K&& key, F& compute, Deadline const& until, Read read) -> typename Exit::template type<Read>;
   template <class Exit, class Read, class Then>
   static auto copy_then(node_type const& n, Read& read, Then then) -> typename Exit::template type<Read>;
-  template <class Exit, class Deadline, class Read>
-  auto join(shard_type& s, entry_id flight, Deadline const& until, Read& read) ->
-      typename Exit::template type<Read>;
   template <class Exit, class F, class Read>
-  auto lead(shard_type& s, entry_id flight, std::uint64_t hash, F& compute, Read& read) ->
+  auto lead(shard_type& s, entry_id flight, entry_id overruled, std::uint64_t hash, F& compute, Read& read) ->
       typename Exit::template type<Read>;
   template <class F>
-  static std::optional<failure> produce(node_type& n, F& compute);
+  static std::optional<failure> produce(node_type& n, F& compute, bool& nothing);
   void leave_flight(shard_type& s, entry_id flight) noexcept;
 
   template <class F>
@@ -454,6 +494,12 @@ void ttl_cache<Key, Value, Policies...>::check(options const& o) {
   if (!idles && o.idle_ttl != std::chrono::nanoseconds(0)) {
     detail::raise_out_of_bounds("ttl_cache_options.idle_ttl", to_string(o.idle_ttl.count()) + " ns",
                                 "0 ns with this expiry policy (see tideover::after_write_or_access)");
+  }
+  if (o.negative_ttl < std::chrono::nanoseconds(0) ||
+      (!remembers && o.negative_ttl != std::chrono::nanoseconds(0))) {
+    detail::raise_out_of_bounds("ttl_cache_options.negative_ttl", to_string(o.negative_ttl.count()) + " ns",
+                                remembers ? "0 ns (nothing is remembered) or above"
+                                          : "0 ns without a policy (see tideover::negative_results)");
   }
   if (!(o.ttl_jitter >= 0.0 && o.ttl_jitter <= 0.5)) {  // NaN fails every comparison
     detail::raise_out_of_bounds("ttl_cache_options.ttl_jitter", to_string(o.ttl_jitter),
@@ -543,7 +589,7 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
       free_some_expired(s, t, gone);
       s.link(expiry_, hash, id, t, life_of(s, own_life), weight);
       ++s.counts.inserted;
-    } else if (replaces_in_place && s.exclusive(old)) {
+    } else if (replaces_in_place && s.exclusive(old) && !s.is_nothing(old)) {
       id = old;
       if constexpr (replaces_in_place) {
         if constexpr (!parts::is_silent) before.emplace(std::move(s[id].value));
@@ -595,20 +641,21 @@ bool ttl_cache<Key, Value, Policies...>::remove(K const& key, Also also) {
   instant const t = now();
   shard_type& s = shard_of(hash);
   detail::removed_chain gone;
-  bool live = false;
+  bool found = false;
   {
     lock_type lock(s.mutex);
     entry_id const running = s.find_flight(hashing_, hash, key);
     entry_id const id = s.find(hashing_, hash, key);
     s.forget_flight(running);
     if (id != no_entry) {
-      live = !s.expired(expiry_, id, t);
+      bool const live = !s.expired(expiry_, id, t);
+      found = live && !s.is_nothing(id);
       s.unlink(id, live ? removal_cause::erased : removal_cause::expired, gone);
     }
     also(s);
   }
   dispose(s, gone);
-  return live;
+  return found;
 }
 
 template <class Key, class Value, class... Policies>
@@ -626,6 +673,8 @@ std::optional<Value> ttl_cache<Key, Value, Policies...>::get(
     entry_id const id = find_live(s, hash, wanted, t, gone);
     if (id == no_entry) {
       ++s.counts.misses;
+    } else if (s.is_nothing(id)) {
+      count_nothing(s, id);
     } else {
       copy.emplace(std::as_const(s[id].value));
       count_hit(s, id, t);
@@ -671,7 +720,7 @@ bool ttl_cache<Key, Value, Policies...>::look(K const& key, F f) const {
   shard_type& s = shard_of(hash);
   lock_type lock(s.mutex);
   entry_id const id = s.find(hashing_, hash, wanted);
-  if (id == no_entry || s.expired(expiry_, id, t)) return false;
+  if (id == no_entry || s.expired(expiry_, id, t) || s.is_nothing(id)) return false;
   f(std::as_const(s[id]), t);
   return true;
 }
@@ -690,6 +739,9 @@ bool ttl_cache<Key, Value, Policies...>::visit(K const& key, Visitor&& visitor) 
     id = find_live(s, hash, wanted, t, gone);
     if (id == no_entry) {
       ++s.counts.misses;
+    } else if (s.is_nothing(id)) {
+      count_nothing(s, id);
+      id = no_entry;
     } else {
       count_hit(s, id, t);
       s.pin(id);
@@ -758,6 +810,7 @@ struct ttl_cache<Key, Value, Policies...>::visiting {
 template <class Key, class Value, class... Policies>
 struct ttl_cache<Key, Value, Policies...>::throwing {
   static constexpr bool throws = true;
+  static constexpr bool may_be_nothing = false;
   template <class Read>
   using type = std::invoke_result_t<Read&, Value const&>;
   template <class Read>
@@ -774,6 +827,7 @@ struct ttl_cache<Key, Value, Policies...>::throwing {
 template <class Key, class Value, class... Policies>
 struct ttl_cache<Key, Value, Policies...>::returning {
   static constexpr bool throws = false;
+  static constexpr bool may_be_nothing = false;
   template <class Read>
   using type = result<std::invoke_result_t<Read&, Value const&>>;
   template <class Read>
@@ -793,62 +847,116 @@ struct ttl_cache<Key, Value, Policies...>::returning {
   }
 };
 
+/// The same where the function may say that there is nothing: an optional, or whether the visitor was called.
+template <class Key, class Value, class... Policies>
+template <class Exit>
+struct ttl_cache<Key, Value, Policies...>::or_nothing {
+  static constexpr bool throws = Exit::throws;
+  static constexpr bool may_be_nothing = true;
+  template <class Read>
+  using answer = typename detail::or_nothing<std::invoke_result_t<Read&, Value const&>>::type;
+  template <class Read>
+  using type = std::conditional_t<throws, answer<Read>, result<answer<Read>>>;
+
+  template <class Read>
+  static type<Read> give(Read& read, Value const& value) {
+    if constexpr (std::is_void_v<std::invoke_result_t<Read&, Value const&>>) {
+      read(value);
+      return true;
+    } else if constexpr (Read::under_lock) {
+      return made<Read>(value);  // in its place: no copy dies under the lock
+    } else {
+      return made<Read>(read(value));
+    }
+  }
+  template <class Read>
+  static type<Read> nothing() {
+    return answer<Read>();
+  }
+  template <class Read>
+  static type<Read> fail(failure const& why) {
+    if constexpr (throws) {
+      Exit::template fail<Read>(why);
+    } else {
+      return why;
+    }
+  }
+
+ private:
+  template <class Read, class V>
+  static type<Read> made(V&& value) {
+    if constexpr (throws) {
+      return type<Read>(std::in_place, std::forward<V>(value));
+    } else {
+      return type<Read>(std::in_place, std::in_place, std::forward<V>(value));
+    }
+  }
+};
+
 #if TIDEOVER_EXCEPTIONS
 template <class Key, class Value, class... Policies>
 template <class K, class F>
-Value ttl_cache<Key, Value, Policies...>::get_or_compute(
+detail::computed_answer<F, Key, Value, Value> ttl_cache<Key, Value, Policies...>::get_or_compute(
     K&& key, F&& compute) requires std::copy_constructible<Value> {
-  return obtain<throwing>(lookup_key(std::forward<K>(key)), compute, detail::no_deadline{}, copying{});
+  return obtain<ends<throwing, F>>(lookup_key(std::forward<K>(key)), compute, detail::no_deadline{},
+                                   copying{});
 }
 template <class Key, class Value, class... Policies>
 template <class K, class F>
-Value ttl_cache<Key, Value, Policies...>::get_or_compute(
+detail::computed_answer<F, Key, Value, Value> ttl_cache<Key, Value, Policies...>::get_or_compute(
     K&& key, F&& compute, deadline const& until) requires std::copy_constructible<Value> {
-  return obtain<throwing>(lookup_key(std::forward<K>(key)), compute, until, copying{});
+  return obtain<ends<throwing, F>>(lookup_key(std::forward<K>(key)), compute, until, copying{});
 }
 template <class Key, class Value, class... Policies>
 template <class K, class F, class Visitor>
-  requires std::is_invocable_v<Visitor&, Value const&> std::invoke_result_t<Visitor&, Value const&>
-  ttl_cache<Key, Value, Policies...>::visit_or_compute(K&& key, F&& compute, Visitor&& visitor) {
+  requires std::is_invocable_v<Visitor&, Value const&>
+      detail::computed_answer<F, Key, Value, std::invoke_result_t<Visitor&, Value const&>>
+      ttl_cache<Key, Value, Policies...>::visit_or_compute(K&& key, F&& compute, Visitor&& visitor) {
     using read = visiting<std::remove_reference_t<Visitor>>;
-    return obtain<throwing>(lookup_key(std::forward<K>(key)), compute, detail::no_deadline{}, read{visitor});
+    return obtain<ends<throwing, F>>(lookup_key(std::forward<K>(key)), compute, detail::no_deadline{},
+                                     read{visitor});
   }
 template <class Key, class Value, class... Policies>
 template <class K, class F, class Visitor>
-  requires std::is_invocable_v<Visitor&, Value const&> std::invoke_result_t<Visitor&, Value const&>
-  ttl_cache<Key, Value, Policies...>::visit_or_compute(K&& key, F&& compute, Visitor&& visitor,
-                                                       deadline const& until) {
+  requires std::is_invocable_v<Visitor&, Value const&>
+      detail::computed_answer<F, Key, Value, std::invoke_result_t<Visitor&, Value const&>>
+      ttl_cache<Key, Value, Policies...>::visit_or_compute(K&& key, F&& compute, Visitor&& visitor,
+                                                           deadline const& until) {
     using read = visiting<std::remove_reference_t<Visitor>>;
-    return obtain<throwing>(lookup_key(std::forward<K>(key)), compute, until, read{visitor});
+    return obtain<ends<throwing, F>>(lookup_key(std::forward<K>(key)), compute, until, read{visitor});
   }
 #endif
 
 template <class Key, class Value, class... Policies>
 template <class K, class F>
-result<Value> ttl_cache<Key, Value, Policies...>::try_get_or_compute(
+result<detail::computed_answer<F, Key, Value, Value>> ttl_cache<Key, Value, Policies...>::try_get_or_compute(
     K&& key, F&& compute) requires std::copy_constructible<Value> {
-  return obtain<returning>(lookup_key(std::forward<K>(key)), compute, detail::no_deadline{}, copying{});
+  return obtain<ends<returning, F>>(lookup_key(std::forward<K>(key)), compute, detail::no_deadline{},
+                                    copying{});
 }
 template <class Key, class Value, class... Policies>
 template <class K, class F>
-result<Value> ttl_cache<Key, Value, Policies...>::try_get_or_compute(
+result<detail::computed_answer<F, Key, Value, Value>> ttl_cache<Key, Value, Policies...>::try_get_or_compute(
     K&& key, F&& compute, deadline const& until) requires std::copy_constructible<Value> {
-  return obtain<returning>(lookup_key(std::forward<K>(key)), compute, until, copying{});
+  return obtain<ends<returning, F>>(lookup_key(std::forward<K>(key)), compute, until, copying{});
 }
 template <class Key, class Value, class... Policies>
 template <class K, class F, class Visitor>
-  requires std::is_invocable_v<Visitor&, Value const&> result<std::invoke_result_t<Visitor&, Value const&>>
-  ttl_cache<Key, Value, Policies...>::try_visit_or_compute(K&& key, F&& compute, Visitor&& visitor) {
+  requires std::is_invocable_v<Visitor&, Value const&>
+      result<detail::computed_answer<F, Key, Value, std::invoke_result_t<Visitor&, Value const&>>>
+      ttl_cache<Key, Value, Policies...>::try_visit_or_compute(K&& key, F&& compute, Visitor&& visitor) {
     using read = visiting<std::remove_reference_t<Visitor>>;
-    return obtain<returning>(lookup_key(std::forward<K>(key)), compute, detail::no_deadline{}, read{visitor});
+    return obtain<ends<returning, F>>(lookup_key(std::forward<K>(key)), compute, detail::no_deadline{},
+                                      read{visitor});
   }
 template <class Key, class Value, class... Policies>
 template <class K, class F, class Visitor>
-  requires std::is_invocable_v<Visitor&, Value const&> result<std::invoke_result_t<Visitor&, Value const&>>
-  ttl_cache<Key, Value, Policies...>::try_visit_or_compute(K&& key, F&& compute, Visitor&& visitor,
-                                                           deadline const& until) {
+  requires std::is_invocable_v<Visitor&, Value const&>
+      result<detail::computed_answer<F, Key, Value, std::invoke_result_t<Visitor&, Value const&>>>
+      ttl_cache<Key, Value, Policies...>::try_visit_or_compute(K&& key, F&& compute, Visitor&& visitor,
+                                                               deadline const& until) {
     using read = visiting<std::remove_reference_t<Visitor>>;
-    return obtain<returning>(lookup_key(std::forward<K>(key)), compute, until, read{visitor});
+    return obtain<ends<returning, F>>(lookup_key(std::forward<K>(key)), compute, until, read{visitor});
   }
 
 /// Hits, joins or leads.
@@ -857,44 +965,63 @@ template <class Exit, class K, class F, class Deadline, class Read>
 auto ttl_cache<Key, Value, Policies...>::obtain(K&& key, F& compute, Deadline const& until, Read read) ->
     typename Exit::template type<Read> {
   std::uint64_t const hash = hashing_(key);
-  instant const t = now();
   shard_type& s = shard_of(hash);
-  detail::removed_chain gone;
-  entry_id hit = no_entry;
-  entry_id running = no_entry;
-  bool leads = false;
-  {
-    lock_type lock(s.mutex);
-    entry_id const id = s.find(hashing_, hash, key);
-    bool const dead = id != no_entry && s.expired(expiry_, id, t);
-    if (id != no_entry && !dead) {
-      if constexpr (Read::under_lock) {
-        return copy_then<Exit>(s[id], read, [&]() noexcept { count_hit(s, id, t); });
+  for (bool again = false;; again = true) {
+    instant const t = now();
+    detail::removed_chain gone;
+    entry_id hit = no_entry;
+    entry_id running = no_entry;
+    entry_id overruled = no_entry;
+    bool leads = false;
+    {
+      lock_type lock(s.mutex);
+      entry_id const id = s.find(hashing_, hash, key);
+      bool const dead = id != no_entry && s.expired(expiry_, id, t);
+      bool const live = id != no_entry && !dead;
+      if (live && s.is_nothing(id)) {
+        if constexpr (Exit::may_be_nothing) {
+          count_nothing(s, id);
+          return Exit::template nothing<Read>();
+        }
+      } else if (live) {
+        auto const count = [&]() noexcept {
+          if (again) return s.touch(expiry_, id, t);  // the call has been counted
+          count_hit(s, id, t);
+        };
+        if constexpr (Read::under_lock) return copy_then<Exit>(s[id], read, count);
+        count();
+        s.pin(id);
+        hit = id;
       }
-      count_hit(s, id, t);
-      s.pin(id);
-      hit = id;
-    } else {
-      running = s.find_flight(hashing_, hash, key);
-      if (running == no_entry) {
-        running = s.begin_flight(hash, std::forward<K>(key));  // all or nothing
-        leads = true;
-        ++s.counts.computations;
-      } else {
-        s.flight_at(running).references.fetch_add(1, std::memory_order_relaxed);  // under the lock
-        ++s.counts.coalesced;
+      if (hit == no_entry) {
+        running = s.find_flight(hashing_, hash, key);
+        if (running == no_entry) {
+          running = s.begin_flight(hash, std::forward<K>(key));  // all or nothing
+          leads = true;
+          ++s.counts.computations;
+          if (live) s.pin(overruled = id);  // it says that there is nothing, which is no answer here
+        } else {
+          s.flight_at(running).references.fetch_add(1, std::memory_order_relaxed);  // under the lock
+          ++s.counts.coalesced;
+        }
+        if (!again) ++s.counts.misses;
+        if (dead) s.unlink(id, removal_cause::expired, gone);
       }
-      ++s.counts.misses;
-      if (dead) s.unlink(id, removal_cause::expired, gone);
     }
+    dispose(s, gone);
+    if (hit != no_entry) {
+      pinned const hold(s, hit);
+      return Exit::give(read, std::as_const(s[hit].value));
+    }
+    if (leads) return lead<Exit>(s, running, overruled, hash, compute, read);
+    joined const in(*this, s, running);
+    if (auto const why = in.wait(until)) return Exit::template fail<Read>(*why);
+    if (auto const& f = s.flight_at(running); !f.nothing) {
+      return Exit::give(read, std::as_const(s[f.node].value));
+    }
+    if constexpr (Exit::may_be_nothing) return Exit::template nothing<Read>();
+    // The one who computed found nothing, which is no answer here: this call's own function is asked.
   }
-  dispose(s, gone);
-  if (hit != no_entry) {
-    pinned const hold(s, hit);
-    return Exit::give(read, std::as_const(s[hit].value));
-  }
-  if (leads) return lead<Exit>(s, running, hash, compute, read);
-  return join<Exit>(s, running, until, read);
 }
 
 /// Reads the value, then does `then`, which cannot fail. One variable, one return: the copy is made in the
@@ -908,48 +1035,64 @@ auto ttl_cache<Key, Value, Policies...>::copy_then(node_type const& n, Read& rea
   return copy;
 }
 
-/// Waits for somebody else's computation.
+/// A caller's part in somebody else's computation.
 template <class Key, class Value, class... Policies>
-template <class Exit, class Deadline, class Read>
-auto ttl_cache<Key, Value, Policies...>::join(shard_type& s, entry_id flight, Deadline const& until,
-                                              Read& read) -> typename Exit::template type<Read> {
-  struct departure {
-    ttl_cache& cache;
-    shard_type& shard;
-    entry_id id;
-    ~departure() { cache.leave_flight(shard, id); }
-  } const leaving{*this, s, flight};
-  auto& f = s.flight_at(flight);
-  switch (f.sync.wait(clock_, until)) {
-    case detail::flight_end::settled:
-      break;
-    case detail::flight_end::timed_out:
-      waits_ended_.fetch_add(1, std::memory_order_relaxed);  // statistics: order nothing
-      return Exit::template fail<Read>({.code = errc::timed_out});
-    case detail::flight_end::cancelled:
-      waits_ended_.fetch_add(1, std::memory_order_relaxed);
-      return Exit::template fail<Read>({.code = errc::cancelled});
-    case detail::flight_end::recursive:
-      recursions_.fetch_add(1, std::memory_order_relaxed);
-      return Exit::template fail<Read>({.code = errc::recursive_computation});
+class ttl_cache<Key, Value, Policies...>::joined {
+ public:
+  joined(ttl_cache& cache, shard_type& s, entry_id flight) noexcept
+      : cache_(cache), shard_(s), flight_(flight) {}
+  joined(joined const&) = delete;
+  joined& operator=(joined const&) = delete;
+  ~joined() { cache_.leave_flight(shard_, flight_); }
+
+  /// Why there is no outcome, if there is none.
+  template <class Deadline>
+  std::optional<failure> wait(Deadline const& until) const {
+    auto& f = shard_.flight_at(flight_);
+    switch (f.sync.wait(cache_.clock_, until)) {
+      case detail::flight_end::settled:
+        break;
+      case detail::flight_end::timed_out:
+        cache_.waits_ended_.fetch_add(1, std::memory_order_relaxed);  // statistics: order nothing
+        return failure{.code = errc::timed_out};
+      case detail::flight_end::cancelled:
+        cache_.waits_ended_.fetch_add(1, std::memory_order_relaxed);
+        return failure{.code = errc::cancelled};
+      case detail::flight_end::recursive:
+        cache_.recursions_.fetch_add(1, std::memory_order_relaxed);
+        return failure{.code = errc::recursive_computation};
+    }
+    if (f.failed) return f.why;
+    return std::nullopt;
   }
-  if (f.failed) return Exit::template fail<Read>(f.why);
-  return Exit::give(read, std::as_const(s[f.node].value));
-}
+
+ private:
+  ttl_cache& cache_;
+  shard_type& shard_;
+  entry_id flight_;
+};
 
 /// Computes the value, stores it unless the key was changed meanwhile, and tells who waits. For values that
 /// are copied out the leader's copy is made first: if that throws, nothing is stored.
 template <class Key, class Value, class... Policies>
 template <class Exit, class F, class Read>
-auto ttl_cache<Key, Value, Policies...>::lead(shard_type& s, entry_id flight, std::uint64_t hash, F& compute,
-                                              Read& read) -> typename Exit::template type<Read> {
-  leader mine(*this, s, flight, hash);
+auto ttl_cache<Key, Value, Policies...>::lead(shard_type& s, entry_id flight, entry_id overruled,
+                                              std::uint64_t hash, F& compute, Read& read) ->
+    typename Exit::template type<Read> {
+  leader mine(*this, s, flight, overruled, hash);
   node_type& n = s[mine.node()];
   std::optional<failure> why;
 #if TIDEOVER_EXCEPTIONS
   try {
 #endif
-    why = produce(n, compute);
+    bool nothing = false;
+    why = produce(n, compute, nothing);
+    if constexpr (Exit::may_be_nothing) {
+      if (nothing) {
+        mine.found_nothing(weight_of_nothing(std::as_const(n.key)));
+        return Exit::template nothing<Read>();
+      }
+    }
     if (!why) {
       mine.has_value();
       std::size_t const weight = weigher_(std::as_const(n.key), std::as_const(n.value));
@@ -983,10 +1126,12 @@ auto ttl_cache<Key, Value, Policies...>::lead(shard_type& s, entry_id flight, st
   return Exit::give(read, std::as_const(n.value));
 }
 
-/// Makes the value in its entry; gives back the failure that `compute` returned instead, if it did.
+/// Makes the value in its entry, unless there is `nothing`; gives back the failure that `compute` returned
+/// instead, if it did.
 template <class Key, class Value, class... Policies>
 template <class F>
-std::optional<failure> ttl_cache<Key, Value, Policies...>::produce(node_type& n, F& compute) {
+std::optional<failure> ttl_cache<Key, Value, Policies...>::produce(node_type& n, F& compute,
+                                                                   [[maybe_unused]] bool& nothing) {
   static_assert(std::is_invocable_v<F&, Key const&> || std::is_invocable_v<F&>,
                 "tideover::ttl_cache: compute must be callable as compute(Key const&) or compute()");
   auto const call = [&]() -> decltype(auto) {
@@ -997,7 +1142,16 @@ std::optional<failure> ttl_cache<Key, Value, Policies...>::produce(node_type& n,
     }
   };
   using computed = std::remove_cvref_t<decltype(call())>;
-  if constexpr (detail::is_result<computed> && !std::is_same_v<computed, Value>) {
+  if constexpr (detail::is_maybe<computed, Value> && detail::is_result<computed>) {
+    auto made = call();
+    if (!made) return made.error();
+    nothing = !made->has_value();
+    if (!nothing) n.make_value(**std::move(made));
+  } else if constexpr (detail::is_maybe<computed, Value>) {
+    auto made = call();
+    nothing = !made.has_value();
+    if (!nothing) n.make_value(*std::move(made));
+  } else if constexpr (detail::is_result<computed> && !std::is_same_v<computed, Value>) {
     auto made = call();
     if (!made) return made.error();
     n.make_value(*std::move(made));
@@ -1014,8 +1168,14 @@ std::optional<failure> ttl_cache<Key, Value, Policies...>::produce(node_type& n,
 template <class Key, class Value, class... Policies>
 class ttl_cache<Key, Value, Policies...>::leader {
  public:
-  leader(ttl_cache& cache, shard_type& s, entry_id flight, std::uint64_t hash) noexcept
-      : cache_(cache), shard_(s), flight_(flight), node_(s.flight_at(flight).node), hash_(hash) {}
+  /// `overruled`: a pinned entry of the key that says that there is nothing.
+  leader(ttl_cache& cache, shard_type& s, entry_id flight, entry_id overruled, std::uint64_t hash) noexcept
+      : cache_(cache),
+        shard_(s),
+        flight_(flight),
+        node_(s.flight_at(flight).node),
+        overruled_(overruled),
+        hash_(hash) {}
   leader(leader const&) = delete;
   leader& operator=(leader const&) = delete;
   ~leader() {
@@ -1025,6 +1185,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
     } else if (node_ != no_entry) {
       shard_.unpin(node_);
     }
+    if (remembers && overruled_ != no_entry) shard_.unpin(overruled_);
   }
 
   entry_id node() const noexcept { return node_; }
@@ -1049,18 +1210,46 @@ class ttl_cache<Key, Value, Policies...>::leader {
       } else if (too_heavy || lifeless || !has_room()) {
         ++shard_.counts.refused;
       } else {
-        ++shard_.counts.inserted;
-        cache_.free_some_expired(shard_, t, gone);
-        entry_id const id = node_;
-        if (joined || reads_on) {
-          shard_.pin(id);  // the new reference is the residence's
-        } else {
-          node_ = no_entry;  // our reference becomes the residence's
-        }
-        shard_.link(cache_.expiry_, hash_, id, t, cache_.life_of(shard_, life), weight);
-        cache_.make_room(shard_, t, gone);
+        settle_in(joined || reads_on, cache_.life_of(shard_, life), weight, t, gone);
       }
       if (!joined) end(f);
+    }
+    finish(joined);
+    cache_.dispose(shard_, gone);
+    cache_.make_room_elsewhere(shard_);
+  }
+
+  /// The function said that there is no value: remembered for a while, if that is wanted.
+  void found_nothing([[maybe_unused]] std::size_t weight) noexcept {
+    detail::removed_chain gone;
+    bool joined = false;
+    bool kept = false;
+    {
+      instant const t = cache_.now();
+      lock_type lock(shard_.mutex);
+      auto& f = shard_.flight_at(flight_);
+      [[maybe_unused]] bool const wanted = std::as_const(f).registered;
+      shard_.forget_flight(flight_);
+      joined = others_joined(f);
+      f.nothing = true;
+      if constexpr (remembers) {
+        if (cache_.options_.negative_ttl == std::chrono::nanoseconds(0)) {
+        } else if (!wanted) {
+          ++shard_.counts.discarded;
+        } else if ((weighs && weight > cache_.options_.max_weight) || !has_room()) {
+          ++shard_.counts.refused;
+        } else {
+          shard_[node_].nothing = true;
+          settle_in(joined, cache_.life_of_nothing(shard_), weight, t, gone);
+          kept = true;
+        }
+      }
+      if (!kept) f.node = no_entry;
+      if (!joined) end(f);
+    }
+    if (!kept) {
+      shard_.destroy_key(node_);
+      shard_.give_back(std::exchange(node_, no_entry));
     }
     finish(joined);
     cache_.dispose(shard_, gone);
@@ -1092,6 +1281,31 @@ class ttl_cache<Key, Value, Policies...>::leader {
   }
 
  private:
+  /// With the lock: the entry becomes resident. `shared`: somebody reads on where it is.
+  void settle_in(bool shared, typename shard_type::life_type const& life, std::size_t weight, instant t,
+                 detail::removed_chain& gone) noexcept {
+    cache_.free_some_expired(shard_, t, gone);
+    entry_id const id = node_;
+    if (shared) {
+      shard_.pin(id);  // the new reference is the residence's
+    } else {
+      node_ = no_entry;  // our reference becomes the residence's
+    }
+    bool replaces =
+        remembers && overruled_ != no_entry && shard_[overruled_].where == node_type::state::resident;
+    if (replaces && shard_.expired(cache_.expiry_, overruled_, t)) {
+      shard_.unlink(overruled_, removal_cause::expired, gone);
+      replaces = false;
+    }
+    if (replaces) {
+      shard_.substitute(cache_.expiry_, overruled_, id, t, life, weight, gone);
+      ++shard_.counts.replaced;
+    } else {
+      shard_.link(cache_.expiry_, hash_, id, t, life, weight);
+      ++shard_.counts.inserted;
+    }
+    cache_.make_room(shard_, t, gone);
+  }
   /// With the lock, once the flight cannot be found any more. Acquire: pairs with the release of those who
   /// joined and left again.
   static bool others_joined(typename shard_type::flight_record& f) noexcept {
@@ -1123,6 +1337,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
   shard_type& shard_;
   entry_id flight_;
   entry_id node_;
+  entry_id overruled_;
   std::uint64_t hash_;
   bool settled_ = false;
   bool has_value_ = false;
@@ -1181,7 +1396,8 @@ void ttl_cache<Key, Value, Policies...>::for_each_pinned(F f) {
         lock_type lock(s.mutex);
         used = s.used();
         for (entry_id const stop = std::min<entry_id>(used, next + entries_per_lock); next < stop; ++next) {
-          if (s[next].where != node_type::state::resident || s.expired(expiry_, next, t)) continue;
+          if (s[next].where != node_type::state::resident || s.is_nothing(next)) continue;
+          if (s.expired(expiry_, next, t)) continue;
           s.pin(next);
           held.ids[held.end++] = next;
         }
@@ -1338,6 +1554,7 @@ cache_stats ttl_cache<Key, Value, Policies...>::stats() const {
     sum.computations_failed += c.computations_failed;
     sum.coalesced += c.coalesced;
     sum.discarded += c.discarded;
+    sum.negative_hits += c.negative_hits;
   }
   sum.gets = sum.hits + sum.misses;
   sum.puts = sum.inserted + sum.replaced + sum.refused;
@@ -1362,6 +1579,14 @@ auto ttl_cache<Key, Value, Policies...>::life_of(shard_type& s,
   } else {
     return {drawn(own.value_or(options_.ttl))};
   }
+}
+
+template <class Key, class Value, class... Policies>
+auto ttl_cache<Key, Value, Policies...>::life_of_nothing(shard_type& s) const noexcept ->
+    typename shard_type::life_type {
+  auto life = life_of(s, options_.negative_ttl);
+  if constexpr (idles) life.idle = life.life;
+  return life;
 }
 
 template <class Key, class Value, class... Policies>
@@ -1426,7 +1651,7 @@ void ttl_cache<Key, Value, Policies...>::dispose(shard_type& s, detail::removed_
   for (entry_id id = gone.first; id != no_entry;) {
     node_type& n = s[id];
     entry_id const next = n.next;  // the slot may be another's as soon as we let go
-    tell(n.key, n.value, n.cause);
+    if (!s.is_nothing(id)) tell(n.key, n.value, n.cause);
     s.unpin(id);
     id = next;
   }

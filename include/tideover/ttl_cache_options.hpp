@@ -21,6 +21,9 @@ struct ttl_cache_options {
   /// With `after_write_or_access` how long an entry lives without being used, above zero; must be left at 0
   /// without it.
   std::chrono::nanoseconds idle_ttl = std::chrono::nanoseconds(0);
+  /// With `negative_results` how long a computation is believed that found nothing; 0: not at all. Must be
+  /// left at 0 without it.
+  std::chrono::nanoseconds negative_ttl = std::chrono::nanoseconds(0);
   /// Each life is shortened by a random share of up to this, 0.0 to 0.5, so that entries that were stored
   /// together do not expire together. A life without end stays one.
   double ttl_jitter = 0.0;
@@ -59,6 +62,7 @@ struct cache_stats {
   std::uint64_t waits_ended = 0;          ///< callers whose deadline or stop_token ended their wait
   std::uint64_t recursions = 0;           ///< waits refused, as they would have closed a cycle
   std::uint64_t listener_failures = 0;    ///< exceptions of the listener, swallowed
+  std::uint64_t negative_hits = 0;        ///< of the hits, those that found that there is nothing
 };
 
 }  // namespace tideover::inline v0

@@ -12,7 +12,7 @@ namespace {
 
 using namespace tideover;
 
-template <class Eviction, class Expiry, class Weigher>
+template <class Eviction, class Expiry, class Weigher, class Negative = values_only>
 struct parts {
   using key_type = std::uint64_t;
   using value_type = std::uint64_t;
@@ -20,6 +20,7 @@ struct parts {
   using expiry_type = Expiry;
   using locking_type = single_threaded;
   using weigher_type = Weigher;
+  using negative_type = Negative;
 };
 struct ones {
   std::size_t operator()(std::uint64_t, std::uint64_t) const { return 1; }
@@ -40,6 +41,10 @@ struct for_ever {
 };
 static_assert(bytes<unbounded, per_entry<for_ever>> == bytes<unbounded, after_write>);
 static_assert(bytes<unbounded, never, weigh_by<ones>> == bare + sizeof(std::size_t));
+
+// Whether there is a value takes a byte of what was padding.
+static_assert(sizeof(detail::cache_node<parts<unbounded, after_write, count, negative_results>>) ==
+              bytes<unbounded, after_write>);
 
 struct listens_without_state {
   using policy_axis = axis::listener;

@@ -30,6 +30,7 @@ struct expiry;
 struct hashing;
 struct listener;
 struct locking;
+struct negative;
 struct rng;
 struct weigher;
 }  // namespace axis

@@ -29,6 +29,7 @@ namespace tideover::inline v0::detail {
 
 struct no_links {};
 struct no_weight {};
+struct no_mark {};
 struct no_wheel {
   explicit no_wheel(instant) noexcept {}
 };
@@ -82,6 +83,8 @@ struct cache_node {
   entry_id next = no_entry;  // free list, or chain of the removed
   state where = state::vacant;
   removal_cause cause{};
+  /// The value was never made: the entry says that there is none.
+  [[no_unique_address]] std::conditional_t<Parts::negative_type::remembers, bool, no_mark> nothing{};
 };
 
 /// Entries on their way out: unlinked under the lock, told and destroyed after it.
@@ -102,6 +105,7 @@ struct cache_flight {
   typename Parts::locking_type::template cell<std::uint32_t> references{0};  // the leader and the joined
   bool registered = false;  // later calls find it; if not, the key was written or erased since it began
   bool failed = false;
+  bool nothing = false;  // it succeeded, and there is no value
   failure why{};
 };
 
@@ -116,6 +120,7 @@ struct shard_counts {
   std::uint64_t computations_failed = 0;
   std::uint64_t coalesced = 0;
   std::uint64_t discarded = 0;
+  std::uint64_t negative_hits = 0;
 };
 
 /// A part of a cache with a lock of its own: index, entries, policies and running computations of the keys
@@ -135,6 +140,7 @@ class alignas(cache_line) cache_shard {
   using total_type = typename Parts::locking_type::template cell<std::size_t>;
   static constexpr bool expires = expiry_type::expires;
   static constexpr bool weighs = Parts::weigher_type::weighs;
+  static constexpr bool remembers = Parts::negative_type::remembers;
   using life_type = std::conditional_t<idle_expiry_policy<expiry_type>, two_lives, one_life>;
 
   cache_shard(eviction_type const& eviction, std::size_t capacity, instant now, std::uint64_t seed,
@@ -188,6 +194,16 @@ class alignas(cache_line) cache_shard {
       return false;
     }
   }
+  /// Whether the entry says that there is nothing.
+  bool is_nothing([[maybe_unused]] entry_id id) const noexcept {
+    if constexpr (remembers) {
+      return nodes_[id].nothing;
+    } else {
+      return false;
+    }
+  }
+  /// A use that does not prolong a life: what is asked for often is not the more missing for it.
+  void touch_nothing(entry_id id) noexcept { eviction_.on_hit(hooks(), id); }
   void touch(expiry_type const& expiry, entry_id id, instant now) noexcept {
     eviction_.on_hit(hooks(), id);
     if constexpr (expires) expiry.on_hit(nodes_[id].expiry, now);
@@ -227,6 +243,7 @@ class alignas(cache_line) cache_shard {
     n.hash = static_cast<std::uint32_t>(hash);
     n.where = node::state::vacant;
     n.references.store(1, std::memory_order_relaxed);
+    if constexpr (remembers) n.nothing = false;
     return std::exchange(slot.id, no_entry);
   }
   /// May throw; `link` may not, after it.
@@ -338,6 +355,7 @@ class alignas(cache_line) cache_shard {
     f.references.store(1, std::memory_order_relaxed);
     f.registered = true;
     f.failed = false;
+    f.nothing = false;
     flight_index_.insert(hash, id);
     f.sync.lead();
     return id;
@@ -379,7 +397,7 @@ class alignas(cache_line) cache_shard {
   /// Without the lock, with the last reference.
   void destroy(entry_id id) noexcept {
     node& n = nodes_[id];
-    std::destroy_at(std::addressof(n.value));
+    if (!is_nothing(id)) std::destroy_at(std::addressof(n.value));
     std::destroy_at(std::addressof(n.key));
   }
   /// Without the lock: an entry whose value was never made.
