@@ -3,7 +3,7 @@
 // How long does a call take at most when a million entries expire at once? The cache is filled with entries
 // of one deadline, the deadline passes, and each call after it is timed: puts of new keys (each of which
 // frees a few), reads of the expired (each of which frees the one that it meets), steps of `maintain_some`,
-// and all three in turn.
+// and all three in turn. The same after new_generation, which disowns a million entries at once.
 //
 // A pause that the code makes is there in every round; one that the machine makes is not. So each kind of
 // call is judged by the longest call of its best round, in CPU time of the calling thread, and must stay
@@ -81,13 +81,17 @@ struct timings {
   bool good() const { return !judged || best_round < bound_ns; }
 };
 
-/// A cache full of entries that have expired a moment ago.
+/// A cache full of entries that have expired a moment ago, or that became those of an older generation.
 struct storm {
-  explicit storm(std::size_t n)
+  storm(std::size_t n, bool by_generation)
       : entries(n),
         cache(std::make_unique<cache_type>(cache_type::options{.capacity = n + n / 4, .ttl = ttl}, clock)) {
     for (key_type key = 0; key != n; ++key) cache->put(bench::scrambled(key), value_type{});
-    clock.advance(ttl + 2ms);
+    if (by_generation) {
+      cache->new_generation();
+    } else {
+      clock.advance(ttl + 2ms);
+    }
   }
   std::size_t entries;
   tideover::manual_clock clock;
@@ -212,17 +216,21 @@ int main(int argc, char** argv) {
     struct kind {
       timings taken;
       std::vector<std::int64_t> (*run)(storm&);
+      bool by_generation = false;
     };
     kind kinds[] = {{{.name = "put"}, puts},
                     {{.name = "get of an expired key"}, gets},
                     {{.name = fmt::format("maintain_some({})", step)}, steps},
                     {{.name = "all three in turn"}, mixed},
+                    {{.name = "put, new generation"}, puts, true},
+                    {{.name = fmt::format("maintain_some({}), new generation", step)}, steps, true},
+                    {{.name = "all three, new generation"}, mixed, true},
                     {{.name = "get beside maintain()", .judged = false}, reads_beside_maintain}};
     std::vector<timings> all;
     for (kind& k : kinds) {
       bench::progress("expiry_storm", k.taken.name);
       for (std::size_t round = 0; round != chosen.rounds; ++round) {
-        storm s(chosen.entries);
+        storm s(chosen.entries, k.by_generation);
         auto taken = k.run(s);
         k.taken.add(taken);
       }

@@ -253,6 +253,14 @@ class ttl_cache {
   /// stays if its shard has been cleared already. O(entries).
   void clear();
 
+  /// Every entry that is there becomes one of an older generation, which no call finds any more, and no
+  /// computation under way will be stored: as `clear`, but at one instant for all keys and at O(1). The
+  /// entries are freed later, as `cleared`: by the read or write that meets one, a few at each put, before
+  /// anything is evicted, and all of them by `maintain()`. Until then `size()` and `weight()` count them.
+  /// Returns the number of the new generation; the first is 0.
+  std::uint64_t new_generation() noexcept;
+  std::uint64_t generation() const noexcept { return generation_.load(std::memory_order_acquire); }
+
   /// Removes the live entries for which `predicate(Key const&, Value const&)`; returns how many. Each entry
   /// that is there all the while is asked once. If the predicate throws, what was removed until then stays
   /// removed.
@@ -265,8 +273,9 @@ class ttl_cache {
     requires std::invocable<F&, Key const&, Value const&>
   void for_each(F f);
 
-  /// Frees all that has expired and returns how much that was. O(expired). An expired entry is found at most
-  /// 1.05 ms after its deadline, and one clock step.
+  /// Frees all that has expired, and what is of an older generation, and returns how much that was.
+  /// O(expired), and O(entries) once after a new generation. An expired entry is found at most 1.05 ms after
+  /// its deadline, and one clock step.
   std::size_t maintain();
 
   /// A part of that, for a thread with other duties: looks at no more than `steps` entries. Returns whether
@@ -276,8 +285,8 @@ class ttl_cache {
 
   // ---- Observing and tuning -------------------------------------------------------------------------------
 
-  /// Resident entries, among them the expired that are not freed yet. Where entries are counted and evicted
-  /// it is at most `capacity()` at any instant, but while `set_capacity` shrinks the cache.
+  /// Resident entries, among them the expired and outdated that are not freed yet. Where entries are counted
+  /// and evicted it is at most `capacity()` at any instant, but while `set_capacity` shrinks the cache.
   std::size_t size() const;
   std::size_t capacity() const noexcept { return capacity_.load(std::memory_order_relaxed); }
   /// Evicts at once what no longer fits. Throws `error` below the number of shards, which is fixed at
@@ -420,8 +429,8 @@ class ttl_cache {
 
   template <class F>
   void for_each_pinned(F f);
-  std::size_t free_expired(shard_type& s, std::size_t& steps) noexcept;
-  void free_some_expired(shard_type& s, instant t, detail::removed_chain& gone) const noexcept;
+  std::size_t free_dead(shard_type& s, std::size_t& steps) noexcept;
+  void free_some_dead(shard_type& s, instant t, detail::removed_chain& gone) const noexcept;
   void make_room(shard_type& s, instant t, detail::removed_chain& gone) noexcept;
   void make_room_elsewhere(shard_type const& s) noexcept;
   void tell(Key const& key, Value const& value, removal_cause cause) noexcept;
@@ -441,6 +450,7 @@ class ttl_cache {
   [[no_unique_address]] expiry_type expiry_;
   [[no_unique_address]] typename shard_traits::allocator_type allocator_;
   [[no_unique_address]] typename locking_type::mutex_type resizing_;
+  cell<std::uint64_t> generation_{0};
   std::size_t shard_count_;
   shard_type* shards_;
 };
@@ -462,7 +472,7 @@ auto ttl_cache<Key, Value, Policies...>::make_shards(eviction_type const& evicti
   typename parts::allocator_type const allocator(allocator_);
   for (; making.made != shard_count_; ++making.made) {
     std::construct_at(making.shards + making.made, eviction, share(options_.capacity, making.made), now(),
-                      rng(), total_weight_, allocator);
+                      rng(), total_weight_, generation_, allocator);
   }
   return std::exchange(making.shards, nullptr);
 }
@@ -578,15 +588,16 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
   bool stored = false;
   {
     lock_type lock(s.mutex);
+    s.catch_up();
     entry_id const running = s.find_flight(hashing_, hash, key);
     entry_id const old = s.find(hashing_, hash, key);
-    bool const dead = old != no_entry && s.expired(expiry_, old, t);
+    bool const dead = old != no_entry && s.dead(expiry_, old, t);
     // What may throw comes first in each branch.
     if (old == no_entry || dead) {
       s.reserve_one_more();
       id = s.make(hash, std::forward<K>(key), std::move(value));
-      if (dead) s.unlink(old, removal_cause::expired, gone);
-      free_some_expired(s, t, gone);
+      if (dead) s.unlink(old, s.death_of(old), gone);
+      free_some_dead(s, t, gone);
       s.link(expiry_, hash, id, t, life_of(s, own_life), weight);
       ++s.counts.inserted;
     } else if (replaces_in_place && s.exclusive(old) && !s.is_nothing(old)) {
@@ -601,12 +612,12 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
         s.pin(id);
         rewritten = id;
       }
-      free_some_expired(s, t, gone);
+      free_some_dead(s, t, gone);
     } else {
       id = s.make(hash, std::forward<K>(key), std::move(value));
       s.substitute(expiry_, old, id, t, life_of(s, own_life), weight, gone);
       ++s.counts.replaced;
-      free_some_expired(s, t, gone);
+      free_some_dead(s, t, gone);
     }
     s.forget_flight(running);
     make_room(s, t, gone);
@@ -644,13 +655,14 @@ bool ttl_cache<Key, Value, Policies...>::remove(K const& key, Also also) {
   bool found = false;
   {
     lock_type lock(s.mutex);
+    s.catch_up();
     entry_id const running = s.find_flight(hashing_, hash, key);
     entry_id const id = s.find(hashing_, hash, key);
     s.forget_flight(running);
     if (id != no_entry) {
-      bool const live = !s.expired(expiry_, id, t);
+      bool const live = !s.dead(expiry_, id, t);
       found = live && !s.is_nothing(id);
-      s.unlink(id, live ? removal_cause::erased : removal_cause::expired, gone);
+      s.unlink(id, live ? removal_cause::erased : s.death_of(id), gone);
     }
     also(s);
   }
@@ -670,6 +682,7 @@ std::optional<Value> ttl_cache<Key, Value, Policies...>::get(
   detail::removed_chain gone;
   {
     lock_type lock(s.mutex);
+    s.catch_up();
     entry_id const id = find_live(s, hash, wanted, t, gone);
     if (id == no_entry) {
       ++s.counts.misses;
@@ -719,8 +732,9 @@ bool ttl_cache<Key, Value, Policies...>::look(K const& key, F f) const {
   instant const t = now();
   shard_type& s = shard_of(hash);
   lock_type lock(s.mutex);
+  s.catch_up();
   entry_id const id = s.find(hashing_, hash, wanted);
-  if (id == no_entry || s.expired(expiry_, id, t) || s.is_nothing(id)) return false;
+  if (id == no_entry || s.dead(expiry_, id, t) || s.is_nothing(id)) return false;
   f(std::as_const(s[id]), t);
   return true;
 }
@@ -736,6 +750,7 @@ bool ttl_cache<Key, Value, Policies...>::visit(K const& key, Visitor&& visitor) 
   entry_id id = no_entry;
   {
     lock_type lock(s.mutex);
+    s.catch_up();
     id = find_live(s, hash, wanted, t, gone);
     if (id == no_entry) {
       ++s.counts.misses;
@@ -756,14 +771,14 @@ bool ttl_cache<Key, Value, Policies...>::visit(K const& key, Visitor&& visitor) 
   return true;
 }
 
-/// The live entry of the key. One that has expired is unlinked instead.
+/// The live entry of the key. One that is dead is unlinked instead.
 template <class Key, class Value, class... Policies>
 template <class K>
 entry_id ttl_cache<Key, Value, Policies...>::find_live(shard_type& s, std::uint64_t hash, K const& key,
                                                        instant t, detail::removed_chain& gone) {
   entry_id const id = s.find(hashing_, hash, key);
-  if (id == no_entry || !s.expired(expiry_, id, t)) return id;
-  s.unlink(id, removal_cause::expired, gone);
+  if (id == no_entry || !s.dead(expiry_, id, t)) return id;
+  s.unlink(id, s.death_of(id), gone);
   return no_entry;
 }
 
@@ -975,8 +990,9 @@ auto ttl_cache<Key, Value, Policies...>::obtain(K&& key, F& compute, Deadline co
     bool leads = false;
     {
       lock_type lock(s.mutex);
+      s.catch_up();
       entry_id const id = s.find(hashing_, hash, key);
-      bool const dead = id != no_entry && s.expired(expiry_, id, t);
+      bool const dead = id != no_entry && s.dead(expiry_, id, t);
       bool const live = id != no_entry && !dead;
       if (live && s.is_nothing(id)) {
         if constexpr (Exit::may_be_nothing) {
@@ -1005,7 +1021,7 @@ auto ttl_cache<Key, Value, Policies...>::obtain(K&& key, F& compute, Deadline co
           ++s.counts.coalesced;
         }
         if (!again) ++s.counts.misses;
-        if (dead) s.unlink(id, removal_cause::expired, gone);
+        if (dead) s.unlink(id, s.death_of(id), gone);
       }
     }
     dispose(s, gone);
@@ -1201,8 +1217,9 @@ class ttl_cache<Key, Value, Policies...>::leader {
     bool joined = false;
     {
       lock_type lock(shard_.mutex);
+      shard_.catch_up();
       auto& f = shard_.flight_at(flight_);
-      bool const wanted = std::as_const(f).registered;
+      bool const wanted = shard_.is_wanted(f);
       shard_.forget_flight(flight_);
       joined = others_joined(f);
       if (!wanted) {
@@ -1227,8 +1244,9 @@ class ttl_cache<Key, Value, Policies...>::leader {
     {
       instant const t = cache_.now();
       lock_type lock(shard_.mutex);
+      shard_.catch_up();
       auto& f = shard_.flight_at(flight_);
-      [[maybe_unused]] bool const wanted = std::as_const(f).registered;
+      [[maybe_unused]] bool const wanted = shard_.is_wanted(f);
       shard_.forget_flight(flight_);
       joined = others_joined(f);
       f.nothing = true;
@@ -1284,7 +1302,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
   /// With the lock: the entry becomes resident. `shared`: somebody reads on where it is.
   void settle_in(bool shared, typename shard_type::life_type const& life, std::size_t weight, instant t,
                  detail::removed_chain& gone) noexcept {
-    cache_.free_some_expired(shard_, t, gone);
+    cache_.free_some_dead(shard_, t, gone);
     entry_id const id = node_;
     if (shared) {
       shard_.pin(id);  // the new reference is the residence's
@@ -1293,8 +1311,8 @@ class ttl_cache<Key, Value, Policies...>::leader {
     }
     bool replaces =
         remembers && overruled_ != no_entry && shard_[overruled_].where == node_type::state::resident;
-    if (replaces && shard_.expired(cache_.expiry_, overruled_, t)) {
-      shard_.unlink(overruled_, removal_cause::expired, gone);
+    if (replaces && shard_.dead(cache_.expiry_, overruled_, t)) {
+      shard_.unlink(overruled_, shard_.death_of(overruled_), gone);
       replaces = false;
     }
     if (replaces) {
@@ -1367,11 +1385,18 @@ void ttl_cache<Key, Value, Policies...>::clear() {
     detail::removed_chain gone;
     {
       lock_type lock(s.mutex);
+      s.catch_up();
       s.forget_all_flights();
       s.remove_all(gone);
     }
     dispose(s, gone);
   }
+}
+
+template <class Key, class Value, class... Policies>
+std::uint64_t ttl_cache<Key, Value, Policies...>::new_generation() noexcept {
+  // Release: pairs with the acquire in catch_up. Acquire: generations follow one another.
+  return generation_.fetch_add(1, std::memory_order_acq_rel) + 1;
 }
 
 template <class Key, class Value, class... Policies>
@@ -1394,10 +1419,11 @@ void ttl_cache<Key, Value, Policies...>::for_each_pinned(F f) {
       {
         instant const t = now();
         lock_type lock(s.mutex);
+        s.catch_up();
         used = s.used();
         for (entry_id const stop = std::min<entry_id>(used, next + entries_per_lock); next < stop; ++next) {
           if (s[next].where != node_type::state::resident || s.is_nothing(next)) continue;
-          if (s.expired(expiry_, next, t)) continue;
+          if (s.dead(expiry_, next, t)) continue;
           s.pin(next);
           held.ids[held.end++] = next;
         }
@@ -1429,7 +1455,8 @@ template <class Predicate>
       detail::removed_chain gone;
       {
         lock_type lock(s.mutex);
-        if (s[id].where != node_type::state::resident) return;  // it left while we asked
+        s.catch_up();
+        if (s[id].where != node_type::state::resident || s.outdated(id)) return;  // it left while we asked
         s.unlink(id, removal_cause::erased, gone);
       }
       ++erased;
@@ -1443,35 +1470,34 @@ std::size_t ttl_cache<Key, Value, Policies...>::maintain() {
   std::size_t freed = 0;
   for (std::size_t i = 0; i != shard_count_; ++i) {
     std::size_t steps = std::numeric_limits<std::size_t>::max();
-    freed += free_expired(shards_[i], steps);
+    freed += free_dead(shards_[i], steps);
   }
   return freed;
 }
 
 template <class Key, class Value, class... Policies>
 bool ttl_cache<Key, Value, Policies...>::maintain_some(std::size_t steps) {
-  for (std::size_t i = 0; i != shard_count_ && steps != 0; ++i) free_expired(shards_[i], steps);
+  for (std::size_t i = 0; i != shard_count_ && steps != 0; ++i) free_dead(shards_[i], steps);
   return steps != 0;
 }
 
-/// Frees what has expired in one shard, in as many turns as it takes, until `steps` are spent.
+/// Frees what is dead in one shard, in as many turns as it takes, until `steps` are spent.
 template <class Key, class Value, class... Policies>
-std::size_t ttl_cache<Key, Value, Policies...>::free_expired([[maybe_unused]] shard_type& s,
-                                                             [[maybe_unused]] std::size_t& steps) noexcept {
+std::size_t ttl_cache<Key, Value, Policies...>::free_dead(shard_type& s, std::size_t& steps) noexcept {
   std::size_t freed = 0;
-  if constexpr (expiry_type::expires) {
-    for (std::size_t turn = 0; turn == 0 && steps != 0;) {
-      detail::removed_chain gone;
-      std::size_t const most = std::min(steps, entries_per_lock);
-      turn = most;
-      {
-        instant const t = now();
-        lock_type lock(s.mutex);
-        freed += s.remove_expired(expiry_, t, turn, gone);
-      }
-      steps -= most - turn;
-      dispose(s, gone);
+  for (std::size_t turn = 0; turn == 0 && steps != 0;) {
+    detail::removed_chain gone;
+    std::size_t const most = std::min(steps, entries_per_lock);
+    turn = most;
+    {
+      instant const t = now();
+      lock_type lock(s.mutex);
+      s.catch_up();
+      freed += s.remove_expired(expiry_, t, turn, gone);
+      freed += s.remove_outdated(turn, gone);
     }
+    steps -= most - turn;
+    dispose(s, gone);
   }
   return freed;
 }
@@ -1522,6 +1548,7 @@ void ttl_cache<Key, Value, Policies...>::set_capacity(std::size_t capacity) {
       instant const t = now();
       {
         lock_type lock(s.mutex);
+        s.catch_up();
         std::size_t left = entries_per_lock;
         while (left != 0 && s.over_capacity() && s.evict_one(expiry_, t, gone)) --left;
         more = left == 0;
@@ -1559,6 +1586,7 @@ cache_stats ttl_cache<Key, Value, Policies...>::stats() const {
   sum.gets = sum.hits + sum.misses;
   sum.puts = sum.inserted + sum.replaced + sum.refused;
   sum.weight = weighs ? total_weight_.load(std::memory_order_relaxed) : sum.resident;
+  sum.generations = generation();
   sum.waits_ended = waits_ended_.load(std::memory_order_relaxed);
   sum.recursions = recursions_.load(std::memory_order_relaxed);
   sum.listener_failures = listener_failures_.load(std::memory_order_relaxed);
@@ -1590,10 +1618,12 @@ auto ttl_cache<Key, Value, Policies...>::life_of_nothing(shard_type& s) const no
 }
 
 template <class Key, class Value, class... Policies>
-void ttl_cache<Key, Value, Policies...>::free_some_expired(shard_type& s, instant t,
-                                                           detail::removed_chain& gone) const noexcept {
+void ttl_cache<Key, Value, Policies...>::free_some_dead(shard_type& s, instant t,
+                                                        detail::removed_chain& gone) const noexcept {
   std::size_t steps = expiry_steps_per_put;
   s.remove_expired(expiry_, t, steps, gone);
+  steps = expiry_steps_per_put;
+  s.remove_outdated(steps, gone);
 }
 
 template <class Key, class Value, class... Policies>
@@ -1621,6 +1651,7 @@ void ttl_cache<Key, Value, Policies...>::make_room_elsewhere([[maybe_unused]] sh
       detail::removed_chain gone;
       {
         lock_type lock(other.mutex);
+        other.catch_up();
         while (overweight() && other.evict_one(expiry_, t, gone)) {
         }
       }

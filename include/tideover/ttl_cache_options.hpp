@@ -52,8 +52,8 @@ struct cache_stats {
   std::uint64_t expired = 0;   ///< removed because their time was up
   std::uint64_t evicted = 0;   ///< removed to make room
   std::uint64_t erased = 0;    ///< removed by erase, erase_if, or a put without life
-  std::uint64_t cleared = 0;   ///< removed by clear
-  std::uint64_t resident = 0;  ///< entries at this moment, the expired that are not freed yet among them
+  std::uint64_t cleared = 0;   ///< removed by clear, or as entries of an older generation
+  std::uint64_t resident = 0;  ///< entries at this moment, the expired and outdated not freed yet among them
   std::uint64_t weight = 0;    ///< their weight; equal to `resident` without `weigh_by`
   std::uint64_t computations = 0;         ///< user functions started
   std::uint64_t computations_failed = 0;  ///< of these, those that threw or returned a failure
@@ -62,6 +62,7 @@ struct cache_stats {
   std::uint64_t waits_ended = 0;          ///< callers whose deadline or stop_token ended their wait
   std::uint64_t recursions = 0;           ///< waits refused, as they would have closed a cycle
   std::uint64_t listener_failures = 0;    ///< exceptions of the listener, swallowed
+  std::uint64_t generations = 0;          ///< calls of new_generation
   std::uint64_t negative_hits = 0;        ///< of the hits, those that found that there is nothing
 };
 

@@ -43,6 +43,7 @@ inline void check_the_walk_went_everywhere(walk_report const& report, keeps evic
   CHECK(seen.computed > 0);
   CHECK(seen.failed > 0);
   CHECK(seen.refused > 0);
+  CHECK(seen.outdated > 0);
   if (eviction != keeps::unbounded) CHECK(seen.evicted > 0);
   if (expiry == ages::never) return;
   CHECK(seen.expired > 0);

@@ -101,6 +101,11 @@ TEST_CASE("the oracle catches each seeded bug, and says what it is", "[oracle]")
       "expired long ago"};
   blames(mistake::use_outlives_the_write, wrong_life, both);
   blames(mistake::idle_time_ignored, wrong_life, both);
+  blames(mistake::generations_ignored,
+         {"found what is expired or was never there", "an entry of an older generation left as",
+          "computed although", "must be called once on a miss", "left an entry of an older generation",
+          "an expired entry was overwritten", "erased what was not there", "did not see each live entry"});
+  blames(mistake::outdated_told_as_expired, {"an entry of an older generation left as expired"});
   blames(mistake::own_function_ignored, wrong_life, with_own_lives());
   blames(mistake::own_function_beats_the_put, wrong_life, with_own_lives());
 }

@@ -78,6 +78,7 @@ class subject final : public walked {
     return cache_.get_or_compute(key, compute);
   }
   void clear() override { cache_.clear(); }
+  void new_generation() override { cache_.new_generation(); }
   std::size_t erase_if(std::function<bool(int const&, std::int64_t const&)> const& condition) override {
     return cache_.erase_if(condition);
   }

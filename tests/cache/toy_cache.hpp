@@ -46,6 +46,8 @@ enum class mistake {
   idle_time_ignored,
   own_function_ignored,
   own_function_beats_the_put,
+  generations_ignored,
+  outdated_told_as_expired,
 };
 
 class toy_cache final : public walked {
@@ -64,7 +66,7 @@ class toy_cache final : public walked {
     std::size_t const weight = weigh(key, value);
     auto const old = find(key);
     bool const replaces = old != entries_.end() && lives(*old);
-    if (old != entries_.end() && !replaces) remove(old, left::expired);
+    if (old != entries_.end() && !replaces) remove(old, death_of(*old));
     if (life.count() <= 0 || (rules_.weigh && weight > options_.max_weight)) {
       ++stats_.refused;
       if (replaces && !is(mistake::refused_put_leaves_the_old)) remove(old, left::erased);
@@ -78,7 +80,7 @@ class toy_cache final : public walked {
     ++stats_.gets;
     auto const found = find(key);
     if (found == entries_.end() || !lives(*found)) {
-      if (found != entries_.end() && !revives(*found)) remove(found, left::expired);
+      if (found != entries_.end() && !revives(*found)) remove(found, death_of(*found));
       ++stats_.misses;
       return std::nullopt;
     }
@@ -107,7 +109,7 @@ class toy_cache final : public walked {
     auto const found = find(key);
     if (found == entries_.end()) return false;
     bool const live = lives(*found) || is(mistake::erase_finds_the_expired);
-    remove(found, live ? left::erased : left::expired);
+    remove(found, live ? left::erased : death_of(*found));
     return live;
   }
 
@@ -128,7 +130,11 @@ class toy_cache final : public walked {
 
   void clear() override {
     while (!entries_.empty())
-      remove(entries_.begin(), lives(entries_.front()) ? left::cleared : left::expired);
+      remove(entries_.begin(), lives(entries_.front()) ? left::cleared : death_of(entries_.front()));
+  }
+  void new_generation() override {
+    ++stats_.generations;
+    if (!is(mistake::generations_ignored)) ++generation_;
   }
   std::size_t erase_if(std::function<bool(int const&, std::int64_t const&)> const& f) override {
     std::size_t erased = 0;
@@ -165,6 +171,7 @@ class toy_cache final : public walked {
     tideover::instant deadline, last;
     nanoseconds life;
     std::size_t weight;
+    std::uint64_t generation;
   };
   using place = std::list<entry>::iterator;  // front: who is evicted next
 
@@ -174,7 +181,12 @@ class toy_cache final : public walked {
   place find(int key) {
     return std::find_if(entries_.begin(), entries_.end(), [&](entry const& e) { return e.key == key; });
   }
+  left death_of(entry const& e) const {
+    bool const outdated = e.generation != generation_ && !is(mistake::outdated_told_as_expired);
+    return outdated ? left::cleared : left::expired;
+  }
   bool lives(entry const& e) const {
+    if (e.generation != generation_) return false;
     if (rules_.expiry == ages::never) return true;
     if (is(mistake::alive_on_the_deadline)) return clock_.now() <= e.deadline;
     if (is(mistake::expires_early)) return clock_.now() + nanoseconds(1) < e.deadline;
@@ -198,7 +210,7 @@ class toy_cache final : public walked {
   void store(int key, std::int64_t value, nanoseconds life, std::size_t weight, place old) {
     bool const replaces = old != entries_.end();
     tideover::instant const last = clock_.now() + life;
-    entry fresh{key, value, value, last, last, life, weight};
+    entry fresh{key, value, value, last, last, life, weight, generation_};
     if (rules_.expiry == ages::after_write_or_access && !is(mistake::idle_time_ignored))
       fresh.deadline = std::min(last, clock_.now() + options_.idle_ttl);
     if (replaces) {
@@ -240,7 +252,7 @@ class toy_cache final : public walked {
     std::size_t freed = 0;
     for (auto e = entries_.begin(); e != entries_.end();) {
       auto const at = e++;
-      if (!lives(*at)) remove(at, left::expired), ++freed;
+      if (!lives(*at)) remove(at, death_of(*at)), ++freed;
     }
     return freed;
   }
@@ -262,6 +274,7 @@ class toy_cache final : public walked {
   tideover::manual_clock clock_;
   std::list<entry> entries_;
   std::size_t weight_ = 0;
+  std::uint64_t generation_ = 0;
   tideover::cache_stats stats_;
   departures told_;
 };

@@ -80,9 +80,11 @@ struct cache_node {
   [[no_unique_address]] std::conditional_t<Parts::weigher_type::weighs, std::size_t, no_weight> weight{};
   std::uint32_t hash = 0;
   typename Parts::locking_type::template cell<std::uint32_t> references{0};
-  entry_id next = no_entry;  // free list, or chain of the removed
+  /// Free list, or chain of the removed; while it is resident, the lower bits of its generation.
+  entry_id next = no_entry;
   state where = state::vacant;
   removal_cause cause{};
+  std::uint8_t generation_above = 0;  // bits 32 to 39
   /// The value was never made: the entry says that there is none.
   [[no_unique_address]] std::conditional_t<Parts::negative_type::remembers, bool, no_mark> nothing{};
 };
@@ -103,6 +105,7 @@ struct cache_flight {
   entry_id next = no_entry;
   std::uint32_t hash = 0;
   typename Parts::locking_type::template cell<std::uint32_t> references{0};  // the leader and the joined
+  std::uint64_t generation = 0;
   bool registered = false;  // later calls find it; if not, the key was written or erased since it began
   bool failed = false;
   bool nothing = false;  // it succeeded, and there is no value
@@ -138,13 +141,14 @@ class alignas(cache_line) cache_shard {
   using expiry_type = typename Parts::expiry_type;
   using allocator_type = typename Parts::allocator_type;
   using total_type = typename Parts::locking_type::template cell<std::size_t>;
+  using generation_type = typename Parts::locking_type::template cell<std::uint64_t>;
   static constexpr bool expires = expiry_type::expires;
   static constexpr bool weighs = Parts::weigher_type::weighs;
   static constexpr bool remembers = Parts::negative_type::remembers;
   using life_type = std::conditional_t<idle_expiry_policy<expiry_type>, two_lives, one_life>;
 
   cache_shard(eviction_type const& eviction, std::size_t capacity, instant now, std::uint64_t seed,
-              total_type& total_weight, allocator_type const& allocator)
+              total_type& total_weight, generation_type const& generation, allocator_type const& allocator)
       : nodes_(allocator),
         index_(allocator),
         flights_(allocator),
@@ -152,7 +156,9 @@ class alignas(cache_line) cache_shard {
         eviction_(eviction),
         wheel_(now),
         rng_(seed),
-        total_weight_(&total_weight) {
+        total_weight_(&total_weight),
+        generation_(&generation),
+        seen_(generation.load(std::memory_order_relaxed)) {
     set_capacity(capacity);
     index_.reserve(std::min(capacity, reserve_at_most), hash_of_node());
   }
@@ -179,7 +185,46 @@ class alignas(cache_line) cache_shard {
     capacity_ = capacity;
   }
 
-  /// The resident entry of `key`, expired or not.
+  // Generations. An entry of an older one is as good as gone; it is freed when somebody meets it, or by a
+  // sweep over the slots, of which each put does a little.
+
+  /// First of all that look at entries with the lock held: takes notice of a new generation.
+  void catch_up() noexcept {
+    // Acquire: pairs with the release in new_generation. Who sees the new one sees what led to it, so what is
+    // computed from then on is computed from that.
+    std::uint64_t const current = generation_->load(std::memory_order_acquire);
+    if (current == seen_) return;
+    seen_ = current;
+    outdated_ = index_.size();
+    swept_ = 0;
+  }
+  /// Whether the resident entry is of an older generation. 40 bits of it are compared: an entry would have to
+  /// stay untouched by any write to its shard for as many generations to be taken for a new one.
+  bool outdated(entry_id id) const noexcept {
+    node const& n = nodes_[id];
+    return n.next != static_cast<entry_id>(seen_) ||
+           n.generation_above != static_cast<std::uint8_t>(seen_ >> 32);
+  }
+  /// Whether the resident entry is of no more use, and of what it will be said to have died.
+  bool dead(expiry_type const& expiry, entry_id id, instant now) noexcept {
+    return outdated(id) || expired(expiry, id, now);
+  }
+  removal_cause death_of(entry_id id) const noexcept {
+    return outdated(id) ? removal_cause::cleared : removal_cause::expired;
+  }
+  /// Removes entries of older generations, looking at no more than `steps` slots; returns how many it
+  /// removed.
+  std::size_t remove_outdated(std::size_t& steps, removed_chain& gone) noexcept {
+    std::size_t n = 0;
+    for (; outdated_ != 0 && steps != 0; --steps, ++swept_) {  // none that is outdated lies behind
+      if (nodes_[swept_].where != node::state::resident || !outdated(swept_)) continue;
+      unlink(swept_, removal_cause::cleared, gone);
+      ++n;
+    }
+    return n;
+  }
+
+  /// The resident entry of `key`, dead or not.
   template <class Hashing, class K>
   entry_id find(Hashing const& hashing, std::uint64_t hash, K const& key) {
     return index_.find(hash, [&](entry_id id) {
@@ -257,7 +302,7 @@ class alignas(cache_line) cache_shard {
       begin_life(expiry, n, now, life);
       wheel_.insert(wheel_links(), id, expiry.deadline(n.expiry));
     }
-    n.where = node::state::resident;
+    settle(n);
     index_.insert(hash, id);
     eviction_.on_insert(hooks(), id);
   }
@@ -295,7 +340,7 @@ class alignas(cache_line) cache_shard {
       begin_life(expiry, n, now, life);
       wheel_.insert(wheel_links(), id, expiry.deadline(n.expiry));
     }
-    n.where = node::state::resident;
+    settle(n);
     leave(old, removal_cause::replaced, gone);
   }
 
@@ -315,17 +360,20 @@ class alignas(cache_line) cache_shard {
       for (;; ++n) {
         entry_id const id = wheel_.take_due(now, steps, wheel_links(), deadlines);
         if (id == no_entry) break;
-        unlink_from_the_rest(id, removal_cause::expired, gone);
+        unlink_from_the_rest(id, death_of(id), gone);
       }
     }
     return n;
   }
-  /// Evicts one entry; false if the policy names none. If its time was up, that is the cause.
+  /// Makes room: for nothing by entries that are outdated, if there are some near, else by evicting one;
+  /// false if the policy names none. If its time was up, that is the cause.
   bool evict_one([[maybe_unused]] expiry_type const& expiry, instant now, removed_chain& gone) noexcept {
     if (index_.empty()) return false;
+    std::size_t steps = outdated_steps;
+    if (remove_outdated(steps, gone) != 0) return true;
     entry_id const id = eviction_.victim(hooks());
     if (id == no_entry) return false;
-    unlink(id, expired(expiry, id, now) ? removal_cause::expired : removal_cause::evicted, gone);
+    unlink(id, dead(expiry, id, now) ? death_of(id) : removal_cause::evicted, gone);
     return true;
   }
   bool over_capacity() const noexcept { return !weighs && index_.size() > capacity_; }
@@ -336,7 +384,8 @@ class alignas(cache_line) cache_shard {
   entry_id find_flight(Hashing const& hashing, std::uint64_t hash, K const& key) {
     return flight_index_.find(hash, [&](entry_id id) {
       flight_record const& f = flights_[id];
-      return f.hash == static_cast<std::uint32_t>(hash) && hashing.equal(nodes_[f.node].key, key);
+      return f.generation == seen_ && f.hash == static_cast<std::uint32_t>(hash) &&
+             hashing.equal(nodes_[f.node].key, key);
     });
   }
   flight_record& flight_at(entry_id id) noexcept { return flights_[id]; }
@@ -353,6 +402,7 @@ class alignas(cache_line) cache_shard {
     f.node = made;
     f.hash = static_cast<std::uint32_t>(hash);
     f.references.store(1, std::memory_order_relaxed);
+    f.generation = seen_;
     f.registered = true;
     f.failed = false;
     f.nothing = false;
@@ -360,6 +410,8 @@ class alignas(cache_line) cache_shard {
     f.sync.lead();
     return id;
   }
+  /// Whether its result may be stored: nothing has happened to its key since it began.
+  bool is_wanted(flight_record const& f) const noexcept { return f.registered && f.generation == seen_; }
   /// Later calls do not find it any more, and if it was found until now, its result will not be stored.
   void forget_flight(entry_id id) noexcept {
     if (id == no_entry) return;
@@ -406,6 +458,8 @@ class alignas(cache_line) cache_shard {
  private:
   /// An index for so many entries is made at once; larger caches grow into theirs.
   static constexpr std::size_t reserve_at_most = std::size_t{1} << 20;
+  /// How many slots are looked at for an outdated entry before a live one has to go.
+  static constexpr std::size_t outdated_steps = 8;
   /// Nobody is told and nothing has to be destroyed: the slot is free as soon as it is unlinked.
   static constexpr bool leaves_at_once = Parts::is_silent && std::is_trivially_destructible_v<key_type> &&
                                          std::is_trivially_destructible_v<value_type>;
@@ -472,8 +526,14 @@ class alignas(cache_line) cache_shard {
   void unweigh([[maybe_unused]] node& n) noexcept {
     if constexpr (weighs) total_weight_->fetch_sub(n.weight, std::memory_order_relaxed);
   }
+  void settle(node& n) noexcept {
+    n.where = node::state::resident;
+    n.next = static_cast<entry_id>(seen_);
+    n.generation_above = static_cast<std::uint8_t>(seen_ >> 32);
+  }
   void leave(entry_id id, removal_cause cause, removed_chain& gone) noexcept {
     node& n = nodes_[id];
+    if (outdated(id)) --outdated_;
     unweigh(n);
     ++counts.removed[static_cast<std::size_t>(cause)];
     n.where = node::state::removed;
@@ -499,6 +559,10 @@ class alignas(cache_line) cache_shard {
   [[no_unique_address]] std::conditional_t<expires, timing_wheel, no_wheel> wheel_;
   [[no_unique_address]] typename Parts::rng_type rng_;
   total_type* total_weight_;
+  generation_type const* generation_;
+  std::uint64_t seen_;        // the generation that entries are of now
+  std::size_t outdated_ = 0;  // resident entries of older ones
+  entry_id swept_ = 0;        // the slots before it hold none of them
 };
 
 }  // namespace tideover::inline v0::detail
