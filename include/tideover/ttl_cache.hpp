@@ -3,6 +3,7 @@
 
 #include <tideover/config.hpp>
 #include <tideover/deadline.hpp>
+#include <tideover/detail/cache/computed.hpp>
 #include <tideover/detail/cache/shard.hpp>
 #include <tideover/error.hpp>
 #include <tideover/instant.hpp>
@@ -15,10 +16,13 @@
 #include <tideover/policy/expiry.hpp>
 #include <tideover/policy/expiry/after_access.hpp>
 #include <tideover/policy/expiry/after_write.hpp>
+#include <tideover/policy/expiry/after_write_or_access.hpp>
 #include <tideover/policy/expiry/never.hpp>
+#include <tideover/policy/expiry/per_entry.hpp>
 #include <tideover/policy/hashing.hpp>
 #include <tideover/policy/listener.hpp>
 #include <tideover/policy/locking.hpp>
+#include <tideover/policy/negative.hpp>
 #include <tideover/policy/policy.hpp>
 #include <tideover/policy/rng.hpp>
 #include <tideover/policy/weigher.hpp>
@@ -48,7 +52,7 @@ namespace tideover::inline v0 {
 
 /// The axes of `ttl_cache`.
 using cache_axes = axes<axis::eviction, axis::expiry, axis::locking, axis::clock, axis::hashing,
-                        axis::weigher, axis::listener, axis::allocator, axis::rng>;
+                        axis::weigher, axis::listener, axis::allocator, axis::rng, axis::negative>;
 
 /// A bounded map whose entries expire, shared by threads, that computes what it misses once.
 ///
@@ -58,12 +62,16 @@ using cache_axes = axes<axis::eviction, axis::expiry, axis::locking, axis::clock
 ///     profile v = profiles.get_or_compute("user:2", [](auto const& key) { return load(key); });
 ///
 /// Policies, in any order after Key and Value; objects of those with state are passed after the options:
-///   eviction  lru (default), fifo, unbounded            expiry    after_write (default), after_access, never
+///   eviction  lru (default), fifo, unbounded
+///   expiry    after_write (default), after_access, after_write_or_access, per_entry<F>, never
 ///   locking   sharded<16> (default), one_mutex, single_threaded
-///   clock     coarse (default), steady, manual_clock    hashing   seeded_hash (default), hash_by<Hash,
-///   Equal> weigher   count (default), weigh_by<F>              listener  silent (default), listen_by<F>,
-///   your own allocator std_allocator (default), allocate_with<A>, pmr_allocator         rng       xoshiro
-///   (default)
+///   clock     coarse (default), steady, manual_clock
+///   hashing   seeded_hash (default), hash_by<Hash, Equal>
+///   weigher   count (default), weigh_by<F>
+///   listener  silent (default), listen_by<F>, your own
+///   allocator std_allocator (default), allocate_with<A>, pmr_allocator
+///   rng       xoshiro (default)
+///   negative  values_only (default), negative_results
 ///
 /// Values   Key and Value need no default constructor. `get`, `peek` and `get_or_compute` copy the value out;
 ///          values that cannot be copied are read by `visit` and `visit_or_compute`. A lookup takes whatever
@@ -100,6 +108,7 @@ class ttl_cache {
   using listener_type = policy_for<axis::listener, silent, Policies...>;
   using allocator_policy_type = policy_for<axis::allocator, std_allocator, Policies...>;
   using rng_type = policy_for<axis::rng, xoshiro, Policies...>;
+  using negative_type = policy_for<axis::negative, values_only, Policies...>;
 
   static_assert(eviction_policy<eviction_type>,
                 "tideover::ttl_cache: see tideover::eviction_policy in <tideover/policy/eviction.hpp>");
@@ -119,14 +128,20 @@ class ttl_cache {
                 "tideover::ttl_cache: see tideover::allocator_policy in <tideover/policy/allocator.hpp>");
   static_assert(rng_policy<rng_type>,
                 "tideover::ttl_cache: see tideover::rng_policy in <tideover/policy/rng.hpp>");
+  static_assert(negative_policy<negative_type>,
+                "tideover::ttl_cache: see tideover::negative_policy in <tideover/policy/negative.hpp>");
+  static_assert(
+      !negative_type::remembers || expiry_type::expires,
+      "tideover::ttl_cache: negative_results expire, so they need another expiry policy than never");
 
   // ---- Making one -----------------------------------------------------------------------------------------
 
   /// The options, `({})` for the defaults, then objects of the policies named above that have state, in any
   /// order. Throws `error` (errc::invalid_argument) naming field, value and bounds.
   template <class... P>
-    requires(detail::is_one_of<P, eviction_type, expiry_type, locking_type, clock_type, hashing_type,
-                               weigher_type, listener_type, allocator_policy_type, rng_type>&&...)
+    requires(
+        detail::is_one_of<P, eviction_type, expiry_type, locking_type, clock_type, hashing_type, weigher_type,
+                          listener_type, allocator_policy_type, rng_type, negative_type>&&...)
   explicit ttl_cache(options o, P&&... policies)
       : options_((check(o), o)),
         capacity_(o.capacity),
@@ -146,7 +161,7 @@ class ttl_cache {
   // ---- One key --------------------------------------------------------------------------------------------
 
   /// Stores `value` under `key`, in place of what was there. Returns whether the entry is resident now: false
-  /// if it was refused (heavier than the bound, or a TTL of zero or less, and then the key is erased, since
+  /// if it was refused (heavier than the bound, or a life of zero or less, and then the key is erased, since
   /// what it held is out of date) or if the eviction policy would not admit it.
   template <class K = Key, class V = Value>
     requires(std::constructible_from<Key, K>&& std::constructible_from<Value, V>)
@@ -191,42 +206,61 @@ class ttl_cache {
   // wait that would close a cycle of waits fails with errc::recursive_computation. `until` ends this caller's
   // own wait (errc::timed_out, errc::cancelled), not the computation; the one who computes does not look at
   // it.
+  //
+  // A function that may find nothing returns `std::optional<Value>`, or a `result` of that. Then the call
+  // gives an optional of what is said below, or, where that is void, whether there was something. With
+  // `negative_results` that there is nothing is believed for `negative_ttl`.
 
 #if TIDEOVER_EXCEPTIONS
   /// A copy of the live value, else of the computed one.
   template <class K = Key, class F>
-  Value get_or_compute(K&& key, F&& compute) requires std::copy_constructible<Value>;
+  detail::computed_answer<F, Key, Value, Value> get_or_compute(
+      K&& key, F&& compute) requires std::copy_constructible<Value>;
   template <class K = Key, class F>
-  Value get_or_compute(K&& key, F&& compute, deadline const& until) requires std::copy_constructible<Value>;
+  detail::computed_answer<F, Key, Value, Value> get_or_compute(
+      K&& key, F&& compute, deadline const& until) requires std::copy_constructible<Value>;
 
   /// What `visitor(Value const&)` returns for the live value, else for the computed one; see `visit`.
   template <class K = Key, class F, class Visitor>
-    requires std::is_invocable_v<Visitor&, Value const&> std::invoke_result_t<Visitor&, Value const&>
-    visit_or_compute(K&& key, F&& compute, Visitor&& visitor);
+    requires std::is_invocable_v<Visitor&, Value const&>
+        detail::computed_answer<F, Key, Value, std::invoke_result_t<Visitor&, Value const&>> visit_or_compute(
+            K&& key, F&& compute, Visitor&& visitor);
   template <class K = Key, class F, class Visitor>
-    requires std::is_invocable_v<Visitor&, Value const&> std::invoke_result_t<Visitor&, Value const&>
-    visit_or_compute(K&& key, F&& compute, Visitor&& visitor, deadline const& until);
+    requires std::is_invocable_v<Visitor&, Value const&>
+        detail::computed_answer<F, Key, Value, std::invoke_result_t<Visitor&, Value const&>> visit_or_compute(
+            K&& key, F&& compute, Visitor&& visitor, deadline const& until);
 #endif
 
   /// As `get_or_compute`, but what `compute` throws or returns as a failure comes back as a failure: its own,
   /// or errc::computation_failed with the exception as its cause.
   template <class K = Key, class F>
-  result<Value> try_get_or_compute(K&& key, F&& compute) requires std::copy_constructible<Value>;
+  result<detail::computed_answer<F, Key, Value, Value>> try_get_or_compute(
+      K&& key, F&& compute) requires std::copy_constructible<Value>;
   template <class K = Key, class F>
-  result<Value> try_get_or_compute(K&& key, F&& compute,
-                                   deadline const& until) requires std::copy_constructible<Value>;
+  result<detail::computed_answer<F, Key, Value, Value>> try_get_or_compute(
+      K&& key, F&& compute, deadline const& until) requires std::copy_constructible<Value>;
   template <class K = Key, class F, class Visitor>
-    requires std::is_invocable_v<Visitor&, Value const&> result<std::invoke_result_t<Visitor&, Value const&>>
-    try_visit_or_compute(K&& key, F&& compute, Visitor&& visitor);
+    requires std::is_invocable_v<Visitor&, Value const&>
+        result<detail::computed_answer<F, Key, Value, std::invoke_result_t<Visitor&, Value const&>>>
+        try_visit_or_compute(K&& key, F&& compute, Visitor&& visitor);
   template <class K = Key, class F, class Visitor>
-    requires std::is_invocable_v<Visitor&, Value const&> result<std::invoke_result_t<Visitor&, Value const&>>
-    try_visit_or_compute(K&& key, F&& compute, Visitor&& visitor, deadline const& until);
+    requires std::is_invocable_v<Visitor&, Value const&>
+        result<detail::computed_answer<F, Key, Value, std::invoke_result_t<Visitor&, Value const&>>>
+        try_visit_or_compute(K&& key, F&& compute, Visitor&& visitor, deadline const& until);
 
   // ---- All keys -------------------------------------------------------------------------------------------
 
   /// Removes every entry; no computation under way will be stored. Shard by shard: what is put meanwhile
   /// stays if its shard has been cleared already. O(entries).
   void clear();
+
+  /// Every entry that is there becomes one of an older generation, which no call finds any more, and no
+  /// computation under way will be stored: as `clear`, but at one instant for all keys and at O(1). The
+  /// entries are freed later, as `cleared`: by the read or write that meets one, a few at each put, before
+  /// anything is evicted, and all of them by `maintain()`. Until then `size()` and `weight()` count them.
+  /// Returns the number of the new generation; the first is 0.
+  std::uint64_t new_generation() noexcept;
+  std::uint64_t generation() const noexcept { return generation_.load(std::memory_order_acquire); }
 
   /// Removes the live entries for which `predicate(Key const&, Value const&)`; returns how many. Each entry
   /// that is there all the while is asked once. If the predicate throws, what was removed until then stays
@@ -240,14 +274,20 @@ class ttl_cache {
     requires std::invocable<F&, Key const&, Value const&>
   void for_each(F f);
 
-  /// Frees all that has expired and returns how much that was. O(expired). An expired entry is found at most
-  /// 1.05 ms after its deadline, and one clock step.
+  /// Frees all that has expired, and what is of an older generation, and returns how much that was.
+  /// O(expired), and O(entries) once after a new generation. An expired entry is found at most 1.05 ms after
+  /// its deadline, and one clock step.
   std::size_t maintain();
+
+  /// A part of that, for a thread with other duties: looks at no more than `steps` entries. Returns whether
+  /// it came to the end; entries whose time has not come may have to be looked at too, each at most eight
+  /// times in its life.
+  bool maintain_some(std::size_t steps);
 
   // ---- Observing and tuning -------------------------------------------------------------------------------
 
-  /// Resident entries, among them the expired that are not freed yet. Where entries are counted and evicted
-  /// it is at most `capacity()` at any instant, but while `set_capacity` shrinks the cache.
+  /// Resident entries, among them the expired and outdated that are not freed yet. Where entries are counted
+  /// and evicted it is at most `capacity()` at any instant, but while `set_capacity` shrinks the cache.
   std::size_t size() const;
   std::size_t capacity() const noexcept { return capacity_.load(std::memory_order_relaxed); }
   /// Evicts at once what no longer fits. Throws `error` below the number of shards, which is fixed at
@@ -272,6 +312,7 @@ class ttl_cache {
     using locking_type = ttl_cache::locking_type;
     using weigher_type = ttl_cache::weigher_type;
     using rng_type = ttl_cache::rng_type;
+    using negative_type = ttl_cache::negative_type;
     using allocator_type = typename allocator_policy_type::allocator_type;
     static constexpr bool is_silent = std::is_same_v<listener_type, silent>;
   };
@@ -284,6 +325,9 @@ class ttl_cache {
       typename std::allocator_traits<typename parts::allocator_type>::template rebind_traits<shard_type>;
 
   static constexpr bool weighs = weigher_type::weighs;
+  static constexpr bool gives_life = expiry_type::expires && life_giving_policy<expiry_type, Key, Value>;
+  static constexpr bool remembers = negative_type::remembers;
+  static constexpr bool idles = idle_expiry_policy<expiry_type>;
   static constexpr std::size_t most_entries = 4'000'000'000;
   static constexpr std::size_t most_weight =
       std::numeric_limits<std::size_t>::max() >> 16;  // sums do not wrap
@@ -299,9 +343,14 @@ class ttl_cache {
       std::is_trivially_destructible_v<Value> && std::is_nothrow_move_constructible_v<Value>;
 
   class pinned;
+  class joined;
   class leader;
   struct throwing;
   struct returning;
+  template <class Exit>
+  struct or_nothing;
+  template <class Exit, class F>
+  using ends = std::conditional_t<detail::may_find_nothing<F, Key, Value>, or_nothing<Exit>, Exit>;
   struct copying;
   template <class Visitor>
   struct visiting;
@@ -333,7 +382,9 @@ class ttl_cache {
   bool overweight() const noexcept {
     return weighs && total_weight_.load(std::memory_order_relaxed) > options_.max_weight;
   }
-  std::chrono::nanoseconds life_of(shard_type& s, put_options const& o) const noexcept;
+  typename shard_type::life_type life_of(shard_type& s,
+                                         std::optional<std::chrono::nanoseconds> own) const noexcept;
+  typename shard_type::life_type life_of_nothing(shard_type& s) const noexcept;
 
   /// The key as it is if the hashing policy takes it; its text, if it is an object that shows one and the
   /// hashing policy takes that; else as a Key.
@@ -362,24 +413,34 @@ class ttl_cache {
     ++s.counts.hits;
     s.touch(expiry_, id, t);
   }
+  void count_nothing(shard_type& s, entry_id id) noexcept {
+    ++s.counts.hits;
+    ++s.counts.negative_hits;
+    s.touch_nothing(id);
+  }
+  std::size_t weight_of_nothing([[maybe_unused]] Key const& key) const {
+    if constexpr (weighs && std::is_invocable_v<weigher_type const&, Key const&>) {
+      return weigher_(key);
+    } else {
+      return 1;
+    }
+  }
 
   template <class Exit, class K, class F, class Deadline, class Read>
   auto obtain(K&& key, F& compute, Deadline const& until, Read read) -> typename Exit::template type<Read>;
   template <class Exit, class Read, class Then>
   static auto copy_then(node_type const& n, Read& read, Then then) -> typename Exit::template type<Read>;
-  template <class Exit, class Deadline, class Read>
-  auto join(shard_type& s, entry_id flight, Deadline const& until, Read& read) ->
-      typename Exit::template type<Read>;
   template <class Exit, class F, class Read>
-  auto lead(shard_type& s, entry_id flight, std::uint64_t hash, F& compute, Read& read) ->
+  auto lead(shard_type& s, entry_id flight, entry_id overruled, std::uint64_t hash, F& compute, Read& read) ->
       typename Exit::template type<Read>;
   template <class F>
-  static std::optional<failure> produce(node_type& n, F& compute);
+  static std::optional<failure> produce(node_type& n, F& compute, bool& nothing);
   void leave_flight(shard_type& s, entry_id flight) noexcept;
 
   template <class F>
   void for_each_pinned(F f);
-  void free_some_expired(shard_type& s, instant t, detail::removed_chain& gone) const noexcept;
+  std::size_t free_dead(shard_type& s, std::size_t& steps) noexcept;
+  void free_some_dead(shard_type& s, instant t, detail::removed_chain& gone) const noexcept;
   void make_room(shard_type& s, instant t, detail::removed_chain& gone) noexcept;
   void make_room_elsewhere(shard_type const& s) noexcept;
   void tell(Key const& key, Value const& value, removal_cause cause) noexcept;
@@ -399,6 +460,7 @@ class ttl_cache {
   [[no_unique_address]] expiry_type expiry_;
   [[no_unique_address]] typename shard_traits::allocator_type allocator_;
   [[no_unique_address]] typename locking_type::mutex_type resizing_;
+  cell<std::uint64_t> generation_{0};
   std::size_t shard_count_;
   shard_type* shards_;
 };
@@ -420,7 +482,7 @@ auto ttl_cache<Key, Value, Policies...>::make_shards(eviction_type const& evicti
   typename parts::allocator_type const allocator(allocator_);
   for (; making.made != shard_count_; ++making.made) {
     std::construct_at(making.shards + making.made, eviction, share(options_.capacity, making.made), now(),
-                      rng(), total_weight_, allocator);
+                      rng(), total_weight_, generation_, allocator);
   }
   return std::exchange(making.shards, nullptr);
 }
@@ -442,8 +504,22 @@ void ttl_cache<Key, Value, Policies...>::check(options const& o) {
   if (o.capacity < 1 || o.capacity > most_entries) {
     detail::raise_out_of_bounds("ttl_cache_options.capacity", to_string(o.capacity), capacity_bounds(1));
   }
-  if (expiry_type::expires && o.ttl <= std::chrono::nanoseconds(0)) {
+  if (expiry_type::expires && !gives_life && o.ttl <= std::chrono::nanoseconds(0)) {
     detail::raise_out_of_bounds("ttl_cache_options.ttl", to_string(o.ttl.count()) + " ns", "above 0 ns");
+  }
+  if (idles && o.idle_ttl <= std::chrono::nanoseconds(0)) {
+    detail::raise_out_of_bounds("ttl_cache_options.idle_ttl", to_string(o.idle_ttl.count()) + " ns",
+                                "above 0 ns with this expiry policy");
+  }
+  if (!idles && o.idle_ttl != std::chrono::nanoseconds(0)) {
+    detail::raise_out_of_bounds("ttl_cache_options.idle_ttl", to_string(o.idle_ttl.count()) + " ns",
+                                "0 ns with this expiry policy (see tideover::after_write_or_access)");
+  }
+  if (o.negative_ttl < std::chrono::nanoseconds(0) ||
+      (!remembers && o.negative_ttl != std::chrono::nanoseconds(0))) {
+    detail::raise_out_of_bounds("ttl_cache_options.negative_ttl", to_string(o.negative_ttl.count()) + " ns",
+                                remembers ? "0 ns (nothing is remembered) or above"
+                                          : "0 ns without a policy (see tideover::negative_results)");
   }
   if (!(o.ttl_jitter >= 0.0 && o.ttl_jitter <= 0.5)) {  // NaN fails every comparison
     detail::raise_out_of_bounds("ttl_cache_options.ttl_jitter", to_string(o.ttl_jitter),
@@ -485,7 +561,8 @@ bool ttl_cache<Key, Value, Policies...>::put(K&& key, V&& value, put_options con
     refuse(lookup_key(std::forward<K>(key)));
     return false;
   }
-  if constexpr (is_lookup_key<K> && (!weighs || std::is_same_v<std::remove_cvref_t<K>, Key>)) {
+  if constexpr (is_lookup_key<K> &&
+                ((!weighs && !gives_life) || std::is_same_v<std::remove_cvref_t<K>, Key>)) {
     return store(std::forward<K>(key), Value(std::forward<V>(value)), o);
   } else if constexpr (shows_text<K> && is_lookup_key<std::string_view> && !weighs) {
     return store(key.view(), Value(std::forward<V>(value)), o);
@@ -505,6 +582,14 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
       return false;
     }
   }
+  std::optional<std::chrono::nanoseconds> own_life = o.ttl;
+  if constexpr (gives_life) {
+    if (!own_life) own_life = expiry_.life(std::as_const(key), std::as_const(value));
+    if (*own_life <= std::chrono::nanoseconds(0)) {
+      refuse(key);
+      return false;
+    }
+  }
   std::uint64_t const hash = hashing_(key);
   instant const t = now();
   shard_type& s = shard_of(hash);
@@ -515,35 +600,36 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
   bool stored = false;
   {
     lock_type lock(s.mutex);
+    s.catch_up();
     entry_id const running = s.find_flight(hashing_, hash, key);
     entry_id const old = s.find(hashing_, hash, key);
-    bool const dead = old != no_entry && s.expired(expiry_, old, t);
+    bool const dead = old != no_entry && s.dead(expiry_, old, t);
     // What may throw comes first in each branch.
     if (old == no_entry || dead) {
       s.reserve_one_more();
       id = s.make(hash, std::forward<K>(key), std::move(value));
-      if (dead) s.unlink(old, removal_cause::expired, gone);
-      free_some_expired(s, t, gone);
-      s.link(expiry_, hash, id, t, life_of(s, o), weight);
+      if (dead) s.unlink(old, s.death_of(old), gone);
+      free_some_dead(s, t, gone);
+      s.link(expiry_, hash, id, t, life_of(s, own_life), weight);
       ++s.counts.inserted;
-    } else if (replaces_in_place && s.exclusive(old)) {
+    } else if (replaces_in_place && s.exclusive(old) && !s.is_nothing(old)) {
       id = old;
       if constexpr (replaces_in_place) {
         if constexpr (!parts::is_silent) before.emplace(std::move(s[id].value));
         std::construct_at(std::addressof(s[id].value), std::move(value));
       }
-      s.rewritten(expiry_, id, t, life_of(s, o), weight);
+      s.rewritten(expiry_, id, t, life_of(s, own_life), weight);
       ++s.counts.replaced;
       if constexpr (!parts::is_silent) {
         s.pin(id);
         rewritten = id;
       }
-      free_some_expired(s, t, gone);
+      free_some_dead(s, t, gone);
     } else {
       id = s.make(hash, std::forward<K>(key), std::move(value));
-      s.substitute(expiry_, old, id, t, life_of(s, o), weight, gone);
+      s.substitute(expiry_, old, id, t, life_of(s, own_life), weight, gone);
       ++s.counts.replaced;
-      free_some_expired(s, t, gone);
+      free_some_dead(s, t, gone);
     }
     s.forget_flight(running);
     make_room(s, t, gone);
@@ -578,20 +664,22 @@ bool ttl_cache<Key, Value, Policies...>::remove(K const& key, Also also) {
   instant const t = now();
   shard_type& s = shard_of(hash);
   detail::removed_chain gone;
-  bool live = false;
+  bool found = false;
   {
     lock_type lock(s.mutex);
+    s.catch_up();
     entry_id const running = s.find_flight(hashing_, hash, key);
     entry_id const id = s.find(hashing_, hash, key);
     s.forget_flight(running);
     if (id != no_entry) {
-      live = !s.expired(expiry_, id, t);
-      s.unlink(id, live ? removal_cause::erased : removal_cause::expired, gone);
+      bool const live = !s.dead(expiry_, id, t);
+      found = live && !s.is_nothing(id);
+      s.unlink(id, live ? removal_cause::erased : s.death_of(id), gone);
     }
     also(s);
   }
   dispose(s, gone);
-  return live;
+  return found;
 }
 
 template <class Key, class Value, class... Policies>
@@ -606,9 +694,12 @@ std::optional<Value> ttl_cache<Key, Value, Policies...>::get(
   detail::removed_chain gone;
   {
     lock_type lock(s.mutex);
+    s.catch_up();
     entry_id const id = find_live(s, hash, wanted, t, gone);
     if (id == no_entry) {
       ++s.counts.misses;
+    } else if (s.is_nothing(id)) {
+      count_nothing(s, id);
     } else {
       copy.emplace(std::as_const(s[id].value));
       count_hit(s, id, t);
@@ -653,8 +744,9 @@ bool ttl_cache<Key, Value, Policies...>::look(K const& key, F f) const {
   instant const t = now();
   shard_type& s = shard_of(hash);
   lock_type lock(s.mutex);
+  s.catch_up();
   entry_id const id = s.find(hashing_, hash, wanted);
-  if (id == no_entry || s.expired(expiry_, id, t)) return false;
+  if (id == no_entry || s.dead(expiry_, id, t) || s.is_nothing(id)) return false;
   f(std::as_const(s[id]), t);
   return true;
 }
@@ -670,9 +762,13 @@ bool ttl_cache<Key, Value, Policies...>::visit(K const& key, Visitor&& visitor) 
   entry_id id = no_entry;
   {
     lock_type lock(s.mutex);
+    s.catch_up();
     id = find_live(s, hash, wanted, t, gone);
     if (id == no_entry) {
       ++s.counts.misses;
+    } else if (s.is_nothing(id)) {
+      count_nothing(s, id);
+      id = no_entry;
     } else {
       count_hit(s, id, t);
       s.pin(id);
@@ -687,14 +783,14 @@ bool ttl_cache<Key, Value, Policies...>::visit(K const& key, Visitor&& visitor) 
   return true;
 }
 
-/// The live entry of the key. One that has expired is unlinked instead.
+/// The live entry of the key. One that is dead is unlinked instead.
 template <class Key, class Value, class... Policies>
 template <class K>
 entry_id ttl_cache<Key, Value, Policies...>::find_live(shard_type& s, std::uint64_t hash, K const& key,
                                                        instant t, detail::removed_chain& gone) {
   entry_id const id = s.find(hashing_, hash, key);
-  if (id == no_entry || !s.expired(expiry_, id, t)) return id;
-  s.unlink(id, removal_cause::expired, gone);
+  if (id == no_entry || !s.dead(expiry_, id, t)) return id;
+  s.unlink(id, s.death_of(id), gone);
   return no_entry;
 }
 
@@ -741,6 +837,7 @@ struct ttl_cache<Key, Value, Policies...>::visiting {
 template <class Key, class Value, class... Policies>
 struct ttl_cache<Key, Value, Policies...>::throwing {
   static constexpr bool throws = true;
+  static constexpr bool may_be_nothing = false;
   template <class Read>
   using type = std::invoke_result_t<Read&, Value const&>;
   template <class Read>
@@ -757,6 +854,7 @@ struct ttl_cache<Key, Value, Policies...>::throwing {
 template <class Key, class Value, class... Policies>
 struct ttl_cache<Key, Value, Policies...>::returning {
   static constexpr bool throws = false;
+  static constexpr bool may_be_nothing = false;
   template <class Read>
   using type = result<std::invoke_result_t<Read&, Value const&>>;
   template <class Read>
@@ -776,62 +874,116 @@ struct ttl_cache<Key, Value, Policies...>::returning {
   }
 };
 
+/// The same where the function may say that there is nothing: an optional, or whether the visitor was called.
+template <class Key, class Value, class... Policies>
+template <class Exit>
+struct ttl_cache<Key, Value, Policies...>::or_nothing {
+  static constexpr bool throws = Exit::throws;
+  static constexpr bool may_be_nothing = true;
+  template <class Read>
+  using answer = typename detail::or_nothing<std::invoke_result_t<Read&, Value const&>>::type;
+  template <class Read>
+  using type = std::conditional_t<throws, answer<Read>, result<answer<Read>>>;
+
+  template <class Read>
+  static type<Read> give(Read& read, Value const& value) {
+    if constexpr (std::is_void_v<std::invoke_result_t<Read&, Value const&>>) {
+      read(value);
+      return true;
+    } else if constexpr (Read::under_lock) {
+      return made<Read>(value);  // in its place: no copy dies under the lock
+    } else {
+      return made<Read>(read(value));
+    }
+  }
+  template <class Read>
+  static type<Read> nothing() {
+    return answer<Read>();
+  }
+  template <class Read>
+  static type<Read> fail(failure const& why) {
+    if constexpr (throws) {
+      Exit::template fail<Read>(why);
+    } else {
+      return why;
+    }
+  }
+
+ private:
+  template <class Read, class V>
+  static type<Read> made(V&& value) {
+    if constexpr (throws) {
+      return type<Read>(std::in_place, std::forward<V>(value));
+    } else {
+      return type<Read>(std::in_place, std::in_place, std::forward<V>(value));
+    }
+  }
+};
+
 #if TIDEOVER_EXCEPTIONS
 template <class Key, class Value, class... Policies>
 template <class K, class F>
-Value ttl_cache<Key, Value, Policies...>::get_or_compute(
+detail::computed_answer<F, Key, Value, Value> ttl_cache<Key, Value, Policies...>::get_or_compute(
     K&& key, F&& compute) requires std::copy_constructible<Value> {
-  return obtain<throwing>(lookup_key(std::forward<K>(key)), compute, detail::no_deadline{}, copying{});
+  return obtain<ends<throwing, F>>(lookup_key(std::forward<K>(key)), compute, detail::no_deadline{},
+                                   copying{});
 }
 template <class Key, class Value, class... Policies>
 template <class K, class F>
-Value ttl_cache<Key, Value, Policies...>::get_or_compute(
+detail::computed_answer<F, Key, Value, Value> ttl_cache<Key, Value, Policies...>::get_or_compute(
     K&& key, F&& compute, deadline const& until) requires std::copy_constructible<Value> {
-  return obtain<throwing>(lookup_key(std::forward<K>(key)), compute, until, copying{});
+  return obtain<ends<throwing, F>>(lookup_key(std::forward<K>(key)), compute, until, copying{});
 }
 template <class Key, class Value, class... Policies>
 template <class K, class F, class Visitor>
-  requires std::is_invocable_v<Visitor&, Value const&> std::invoke_result_t<Visitor&, Value const&>
-  ttl_cache<Key, Value, Policies...>::visit_or_compute(K&& key, F&& compute, Visitor&& visitor) {
+  requires std::is_invocable_v<Visitor&, Value const&>
+      detail::computed_answer<F, Key, Value, std::invoke_result_t<Visitor&, Value const&>>
+      ttl_cache<Key, Value, Policies...>::visit_or_compute(K&& key, F&& compute, Visitor&& visitor) {
     using read = visiting<std::remove_reference_t<Visitor>>;
-    return obtain<throwing>(lookup_key(std::forward<K>(key)), compute, detail::no_deadline{}, read{visitor});
+    return obtain<ends<throwing, F>>(lookup_key(std::forward<K>(key)), compute, detail::no_deadline{},
+                                     read{visitor});
   }
 template <class Key, class Value, class... Policies>
 template <class K, class F, class Visitor>
-  requires std::is_invocable_v<Visitor&, Value const&> std::invoke_result_t<Visitor&, Value const&>
-  ttl_cache<Key, Value, Policies...>::visit_or_compute(K&& key, F&& compute, Visitor&& visitor,
-                                                       deadline const& until) {
+  requires std::is_invocable_v<Visitor&, Value const&>
+      detail::computed_answer<F, Key, Value, std::invoke_result_t<Visitor&, Value const&>>
+      ttl_cache<Key, Value, Policies...>::visit_or_compute(K&& key, F&& compute, Visitor&& visitor,
+                                                           deadline const& until) {
     using read = visiting<std::remove_reference_t<Visitor>>;
-    return obtain<throwing>(lookup_key(std::forward<K>(key)), compute, until, read{visitor});
+    return obtain<ends<throwing, F>>(lookup_key(std::forward<K>(key)), compute, until, read{visitor});
   }
 #endif
 
 template <class Key, class Value, class... Policies>
 template <class K, class F>
-result<Value> ttl_cache<Key, Value, Policies...>::try_get_or_compute(
+result<detail::computed_answer<F, Key, Value, Value>> ttl_cache<Key, Value, Policies...>::try_get_or_compute(
     K&& key, F&& compute) requires std::copy_constructible<Value> {
-  return obtain<returning>(lookup_key(std::forward<K>(key)), compute, detail::no_deadline{}, copying{});
+  return obtain<ends<returning, F>>(lookup_key(std::forward<K>(key)), compute, detail::no_deadline{},
+                                    copying{});
 }
 template <class Key, class Value, class... Policies>
 template <class K, class F>
-result<Value> ttl_cache<Key, Value, Policies...>::try_get_or_compute(
+result<detail::computed_answer<F, Key, Value, Value>> ttl_cache<Key, Value, Policies...>::try_get_or_compute(
     K&& key, F&& compute, deadline const& until) requires std::copy_constructible<Value> {
-  return obtain<returning>(lookup_key(std::forward<K>(key)), compute, until, copying{});
+  return obtain<ends<returning, F>>(lookup_key(std::forward<K>(key)), compute, until, copying{});
 }
 template <class Key, class Value, class... Policies>
 template <class K, class F, class Visitor>
-  requires std::is_invocable_v<Visitor&, Value const&> result<std::invoke_result_t<Visitor&, Value const&>>
-  ttl_cache<Key, Value, Policies...>::try_visit_or_compute(K&& key, F&& compute, Visitor&& visitor) {
+  requires std::is_invocable_v<Visitor&, Value const&>
+      result<detail::computed_answer<F, Key, Value, std::invoke_result_t<Visitor&, Value const&>>>
+      ttl_cache<Key, Value, Policies...>::try_visit_or_compute(K&& key, F&& compute, Visitor&& visitor) {
     using read = visiting<std::remove_reference_t<Visitor>>;
-    return obtain<returning>(lookup_key(std::forward<K>(key)), compute, detail::no_deadline{}, read{visitor});
+    return obtain<ends<returning, F>>(lookup_key(std::forward<K>(key)), compute, detail::no_deadline{},
+                                      read{visitor});
   }
 template <class Key, class Value, class... Policies>
 template <class K, class F, class Visitor>
-  requires std::is_invocable_v<Visitor&, Value const&> result<std::invoke_result_t<Visitor&, Value const&>>
-  ttl_cache<Key, Value, Policies...>::try_visit_or_compute(K&& key, F&& compute, Visitor&& visitor,
-                                                           deadline const& until) {
+  requires std::is_invocable_v<Visitor&, Value const&>
+      result<detail::computed_answer<F, Key, Value, std::invoke_result_t<Visitor&, Value const&>>>
+      ttl_cache<Key, Value, Policies...>::try_visit_or_compute(K&& key, F&& compute, Visitor&& visitor,
+                                                               deadline const& until) {
     using read = visiting<std::remove_reference_t<Visitor>>;
-    return obtain<returning>(lookup_key(std::forward<K>(key)), compute, until, read{visitor});
+    return obtain<ends<returning, F>>(lookup_key(std::forward<K>(key)), compute, until, read{visitor});
   }
 
 /// Hits, joins or leads.
@@ -840,44 +992,64 @@ template <class Exit, class K, class F, class Deadline, class Read>
 auto ttl_cache<Key, Value, Policies...>::obtain(K&& key, F& compute, Deadline const& until, Read read) ->
     typename Exit::template type<Read> {
   std::uint64_t const hash = hashing_(key);
-  instant const t = now();
   shard_type& s = shard_of(hash);
-  detail::removed_chain gone;
-  entry_id hit = no_entry;
-  entry_id running = no_entry;
-  bool leads = false;
-  {
-    lock_type lock(s.mutex);
-    entry_id const id = s.find(hashing_, hash, key);
-    bool const dead = id != no_entry && s.expired(expiry_, id, t);
-    if (id != no_entry && !dead) {
-      if constexpr (Read::under_lock) {
-        return copy_then<Exit>(s[id], read, [&]() noexcept { count_hit(s, id, t); });
+  for (bool again = false;; again = true) {
+    instant const t = now();
+    detail::removed_chain gone;
+    entry_id hit = no_entry;
+    entry_id running = no_entry;
+    entry_id overruled = no_entry;
+    bool leads = false;
+    {
+      lock_type lock(s.mutex);
+      s.catch_up();
+      entry_id const id = s.find(hashing_, hash, key);
+      bool const dead = id != no_entry && s.dead(expiry_, id, t);
+      bool const live = id != no_entry && !dead;
+      if (live && s.is_nothing(id)) {
+        if constexpr (Exit::may_be_nothing) {
+          count_nothing(s, id);
+          return Exit::template nothing<Read>();
+        }
+      } else if (live) {
+        auto const count = [&]() noexcept {
+          if (again) return s.touch(expiry_, id, t);  // the call has been counted
+          count_hit(s, id, t);
+        };
+        if constexpr (Read::under_lock) return copy_then<Exit>(s[id], read, count);
+        count();
+        s.pin(id);
+        hit = id;
       }
-      count_hit(s, id, t);
-      s.pin(id);
-      hit = id;
-    } else {
-      running = s.find_flight(hashing_, hash, key);
-      if (running == no_entry) {
-        running = s.begin_flight(hash, std::forward<K>(key));  // all or nothing
-        leads = true;
-        ++s.counts.computations;
-      } else {
-        s.flight_at(running).references.fetch_add(1, std::memory_order_relaxed);  // under the lock
-        ++s.counts.coalesced;
+      if (hit == no_entry) {
+        running = s.find_flight(hashing_, hash, key);
+        if (running == no_entry) {
+          running = s.begin_flight(hash, std::forward<K>(key));  // all or nothing
+          leads = true;
+          ++s.counts.computations;
+          if (live) s.pin(overruled = id);  // it says that there is nothing, which is no answer here
+        } else {
+          s.flight_at(running).references.fetch_add(1, std::memory_order_relaxed);  // under the lock
+          ++s.counts.coalesced;
+        }
+        if (!again) ++s.counts.misses;
+        if (dead) s.unlink(id, s.death_of(id), gone);
       }
-      ++s.counts.misses;
-      if (dead) s.unlink(id, removal_cause::expired, gone);
     }
+    dispose(s, gone);
+    if (hit != no_entry) {
+      pinned const hold(s, hit);
+      return Exit::give(read, std::as_const(s[hit].value));
+    }
+    if (leads) return lead<Exit>(s, running, overruled, hash, compute, read);
+    joined const in(*this, s, running);
+    if (auto const why = in.wait(until)) return Exit::template fail<Read>(*why);
+    if (auto const& f = s.flight_at(running); !f.nothing) {
+      return Exit::give(read, std::as_const(s[f.node].value));
+    }
+    if constexpr (Exit::may_be_nothing) return Exit::template nothing<Read>();
+    // The one who computed found nothing, which is no answer here: this call's own function is asked.
   }
-  dispose(s, gone);
-  if (hit != no_entry) {
-    pinned const hold(s, hit);
-    return Exit::give(read, std::as_const(s[hit].value));
-  }
-  if (leads) return lead<Exit>(s, running, hash, compute, read);
-  return join<Exit>(s, running, until, read);
 }
 
 /// Reads the value, then does `then`, which cannot fail. One variable, one return: the copy is made in the
@@ -891,55 +1063,73 @@ auto ttl_cache<Key, Value, Policies...>::copy_then(node_type const& n, Read& rea
   return copy;
 }
 
-/// Waits for somebody else's computation.
+/// A caller's part in somebody else's computation.
 template <class Key, class Value, class... Policies>
-template <class Exit, class Deadline, class Read>
-auto ttl_cache<Key, Value, Policies...>::join(shard_type& s, entry_id flight, Deadline const& until,
-                                              Read& read) -> typename Exit::template type<Read> {
-  struct departure {
-    ttl_cache& cache;
-    shard_type& shard;
-    entry_id id;
-    ~departure() { cache.leave_flight(shard, id); }
-  } const leaving{*this, s, flight};
-  auto& f = s.flight_at(flight);
-  switch (f.sync.wait(clock_, until)) {
-    case detail::flight_end::settled:
-      break;
-    case detail::flight_end::timed_out:
-      waits_ended_.fetch_add(1, std::memory_order_relaxed);  // statistics: order nothing
-      return Exit::template fail<Read>({.code = errc::timed_out});
-    case detail::flight_end::cancelled:
-      waits_ended_.fetch_add(1, std::memory_order_relaxed);
-      return Exit::template fail<Read>({.code = errc::cancelled});
-    case detail::flight_end::recursive:
-      recursions_.fetch_add(1, std::memory_order_relaxed);
-      return Exit::template fail<Read>({.code = errc::recursive_computation});
+class ttl_cache<Key, Value, Policies...>::joined {
+ public:
+  joined(ttl_cache& cache, shard_type& s, entry_id flight) noexcept
+      : cache_(cache), shard_(s), flight_(flight) {}
+  joined(joined const&) = delete;
+  joined& operator=(joined const&) = delete;
+  ~joined() { cache_.leave_flight(shard_, flight_); }
+
+  /// Why there is no outcome, if there is none.
+  template <class Deadline>
+  std::optional<failure> wait(Deadline const& until) const {
+    auto& f = shard_.flight_at(flight_);
+    switch (f.sync.wait(cache_.clock_, until)) {
+      case detail::flight_end::settled:
+        break;
+      case detail::flight_end::timed_out:
+        cache_.waits_ended_.fetch_add(1, std::memory_order_relaxed);  // statistics: order nothing
+        return failure{.code = errc::timed_out};
+      case detail::flight_end::cancelled:
+        cache_.waits_ended_.fetch_add(1, std::memory_order_relaxed);
+        return failure{.code = errc::cancelled};
+      case detail::flight_end::recursive:
+        cache_.recursions_.fetch_add(1, std::memory_order_relaxed);
+        return failure{.code = errc::recursive_computation};
+    }
+    if (f.failed) return f.why;
+    return std::nullopt;
   }
-  if (f.failed) return Exit::template fail<Read>(f.why);
-  return Exit::give(read, std::as_const(s[f.node].value));
-}
+
+ private:
+  ttl_cache& cache_;
+  shard_type& shard_;
+  entry_id flight_;
+};
 
 /// Computes the value, stores it unless the key was changed meanwhile, and tells who waits. For values that
 /// are copied out the leader's copy is made first: if that throws, nothing is stored.
 template <class Key, class Value, class... Policies>
 template <class Exit, class F, class Read>
-auto ttl_cache<Key, Value, Policies...>::lead(shard_type& s, entry_id flight, std::uint64_t hash, F& compute,
-                                              Read& read) -> typename Exit::template type<Read> {
-  leader mine(*this, s, flight, hash);
+auto ttl_cache<Key, Value, Policies...>::lead(shard_type& s, entry_id flight, entry_id overruled,
+                                              std::uint64_t hash, F& compute, Read& read) ->
+    typename Exit::template type<Read> {
+  leader mine(*this, s, flight, overruled, hash);
   node_type& n = s[mine.node()];
   std::optional<failure> why;
 #if TIDEOVER_EXCEPTIONS
   try {
 #endif
-    why = produce(n, compute);
+    bool nothing = false;
+    why = produce(n, compute, nothing);
+    if constexpr (Exit::may_be_nothing) {
+      if (nothing) {
+        mine.found_nothing(weight_of_nothing(std::as_const(n.key)));
+        return Exit::template nothing<Read>();
+      }
+    }
     if (!why) {
       mine.has_value();
       std::size_t const weight = weigher_(std::as_const(n.key), std::as_const(n.value));
+      std::optional<std::chrono::nanoseconds> life;
+      if constexpr (gives_life) life = expiry_.life(std::as_const(n.key), std::as_const(n.value));
       if constexpr (Read::under_lock) {
-        return copy_then<Exit>(n, read, [&]() noexcept { mine.succeed(weight, false); });
+        return copy_then<Exit>(n, read, [&]() noexcept { mine.succeed(weight, life, false); });
       } else {
-        mine.succeed(weight, true);
+        mine.succeed(weight, life, true);
       }
     }
 #if TIDEOVER_EXCEPTIONS
@@ -964,10 +1154,12 @@ auto ttl_cache<Key, Value, Policies...>::lead(shard_type& s, entry_id flight, st
   return Exit::give(read, std::as_const(n.value));
 }
 
-/// Makes the value in its entry; gives back the failure that `compute` returned instead, if it did.
+/// Makes the value in its entry, unless there is `nothing`; gives back the failure that `compute` returned
+/// instead, if it did.
 template <class Key, class Value, class... Policies>
 template <class F>
-std::optional<failure> ttl_cache<Key, Value, Policies...>::produce(node_type& n, F& compute) {
+std::optional<failure> ttl_cache<Key, Value, Policies...>::produce(node_type& n, F& compute,
+                                                                   [[maybe_unused]] bool& nothing) {
   static_assert(std::is_invocable_v<F&, Key const&> || std::is_invocable_v<F&>,
                 "tideover::ttl_cache: compute must be callable as compute(Key const&) or compute()");
   auto const call = [&]() -> decltype(auto) {
@@ -978,7 +1170,16 @@ std::optional<failure> ttl_cache<Key, Value, Policies...>::produce(node_type& n,
     }
   };
   using computed = std::remove_cvref_t<decltype(call())>;
-  if constexpr (detail::is_result<computed> && !std::is_same_v<computed, Value>) {
+  if constexpr (detail::is_maybe<computed, Value> && detail::is_result<computed>) {
+    auto made = call();
+    if (!made) return made.error();
+    nothing = !made->has_value();
+    if (!nothing) n.make_value(**std::move(made));
+  } else if constexpr (detail::is_maybe<computed, Value>) {
+    auto made = call();
+    nothing = !made.has_value();
+    if (!nothing) n.make_value(*std::move(made));
+  } else if constexpr (detail::is_result<computed> && !std::is_same_v<computed, Value>) {
     auto made = call();
     if (!made) return made.error();
     n.make_value(*std::move(made));
@@ -995,8 +1196,14 @@ std::optional<failure> ttl_cache<Key, Value, Policies...>::produce(node_type& n,
 template <class Key, class Value, class... Policies>
 class ttl_cache<Key, Value, Policies...>::leader {
  public:
-  leader(ttl_cache& cache, shard_type& s, entry_id flight, std::uint64_t hash) noexcept
-      : cache_(cache), shard_(s), flight_(flight), node_(s.flight_at(flight).node), hash_(hash) {}
+  /// `overruled`: a pinned entry of the key that says that there is nothing.
+  leader(ttl_cache& cache, shard_type& s, entry_id flight, entry_id overruled, std::uint64_t hash) noexcept
+      : cache_(cache),
+        shard_(s),
+        flight_(flight),
+        node_(s.flight_at(flight).node),
+        overruled_(overruled),
+        hash_(hash) {}
   leader(leader const&) = delete;
   leader& operator=(leader const&) = delete;
   ~leader() {
@@ -1006,6 +1213,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
     } else if (node_ != no_entry) {
       shard_.unpin(node_);
     }
+    if (remembers && overruled_ != no_entry) shard_.unpin(overruled_);
   }
 
   entry_id node() const noexcept { return node_; }
@@ -1013,33 +1221,65 @@ class ttl_cache<Key, Value, Policies...>::leader {
   void has_value() noexcept { has_value_ = true; }
 
   /// `reads_on`: the value must stay where it is until the leader's end.
-  void succeed(std::size_t weight, bool reads_on) noexcept {
+  void succeed(std::size_t weight, std::optional<std::chrono::nanoseconds> life, bool reads_on) noexcept {
+    bool const too_heavy = weighs && weight > cache_.options_.max_weight;
+    bool const lifeless = life && *life <= std::chrono::nanoseconds(0);
     detail::removed_chain gone;
     instant const t = cache_.now();
     bool joined = false;
     {
       lock_type lock(shard_.mutex);
+      shard_.catch_up();
       auto& f = shard_.flight_at(flight_);
-      bool const wanted = std::as_const(f).registered;
+      bool const wanted = shard_.is_wanted(f);
       shard_.forget_flight(flight_);
       joined = others_joined(f);
       if (!wanted) {
         ++shard_.counts.discarded;
-      } else if ((weighs && weight > cache_.options_.max_weight) || !has_room()) {
+      } else if (too_heavy || lifeless || !has_room()) {
         ++shard_.counts.refused;
       } else {
-        ++shard_.counts.inserted;
-        cache_.free_some_expired(shard_, t, gone);
-        entry_id const id = node_;
-        if (joined || reads_on) {
-          shard_.pin(id);  // the new reference is the residence's
-        } else {
-          node_ = no_entry;  // our reference becomes the residence's
-        }
-        shard_.link(cache_.expiry_, hash_, id, t, cache_.life_of(shard_, {}), weight);
-        cache_.make_room(shard_, t, gone);
+        settle_in(joined || reads_on, cache_.life_of(shard_, life), weight, t, gone);
       }
       if (!joined) end(f);
+    }
+    finish(joined);
+    cache_.dispose(shard_, gone);
+    cache_.make_room_elsewhere(shard_);
+  }
+
+  /// The function said that there is no value: remembered for a while, if that is wanted.
+  void found_nothing([[maybe_unused]] std::size_t weight) noexcept {
+    detail::removed_chain gone;
+    bool joined = false;
+    bool kept = false;
+    {
+      instant const t = cache_.now();
+      lock_type lock(shard_.mutex);
+      shard_.catch_up();
+      auto& f = shard_.flight_at(flight_);
+      [[maybe_unused]] bool const wanted = shard_.is_wanted(f);
+      shard_.forget_flight(flight_);
+      joined = others_joined(f);
+      f.nothing = true;
+      if constexpr (remembers) {
+        if (cache_.options_.negative_ttl == std::chrono::nanoseconds(0)) {
+        } else if (!wanted) {
+          ++shard_.counts.discarded;
+        } else if ((weighs && weight > cache_.options_.max_weight) || !has_room()) {
+          ++shard_.counts.refused;
+        } else {
+          shard_[node_].nothing = true;
+          settle_in(joined, cache_.life_of_nothing(shard_), weight, t, gone);
+          kept = true;
+        }
+      }
+      if (!kept) f.node = no_entry;
+      if (!joined) end(f);
+    }
+    if (!kept) {
+      shard_.destroy_key(node_);
+      shard_.give_back(std::exchange(node_, no_entry));
     }
     finish(joined);
     cache_.dispose(shard_, gone);
@@ -1071,6 +1311,31 @@ class ttl_cache<Key, Value, Policies...>::leader {
   }
 
  private:
+  /// With the lock: the entry becomes resident. `shared`: somebody reads on where it is.
+  void settle_in(bool shared, typename shard_type::life_type const& life, std::size_t weight, instant t,
+                 detail::removed_chain& gone) noexcept {
+    cache_.free_some_dead(shard_, t, gone);
+    entry_id const id = node_;
+    if (shared) {
+      shard_.pin(id);  // the new reference is the residence's
+    } else {
+      node_ = no_entry;  // our reference becomes the residence's
+    }
+    bool replaces =
+        remembers && overruled_ != no_entry && shard_[overruled_].where == node_type::state::resident;
+    if (replaces && shard_.dead(cache_.expiry_, overruled_, t)) {
+      shard_.unlink(overruled_, shard_.death_of(overruled_), gone);
+      replaces = false;
+    }
+    if (replaces) {
+      shard_.substitute(cache_.expiry_, overruled_, id, t, life, weight, gone);
+      ++shard_.counts.replaced;
+    } else {
+      shard_.link(cache_.expiry_, hash_, id, t, life, weight);
+      ++shard_.counts.inserted;
+    }
+    cache_.make_room(shard_, t, gone);
+  }
   /// With the lock, once the flight cannot be found any more. Acquire: pairs with the release of those who
   /// joined and left again.
   static bool others_joined(typename shard_type::flight_record& f) noexcept {
@@ -1102,6 +1367,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
   shard_type& shard_;
   entry_id flight_;
   entry_id node_;
+  entry_id overruled_;
   std::uint64_t hash_;
   bool settled_ = false;
   bool has_value_ = false;
@@ -1131,11 +1397,18 @@ void ttl_cache<Key, Value, Policies...>::clear() {
     detail::removed_chain gone;
     {
       lock_type lock(s.mutex);
+      s.catch_up();
       s.forget_all_flights();
       s.remove_all(gone);
     }
     dispose(s, gone);
   }
+}
+
+template <class Key, class Value, class... Policies>
+std::uint64_t ttl_cache<Key, Value, Policies...>::new_generation() noexcept {
+  // Release: pairs with the acquire in catch_up. Acquire: generations follow one another.
+  return generation_.fetch_add(1, std::memory_order_acq_rel) + 1;
 }
 
 template <class Key, class Value, class... Policies>
@@ -1158,9 +1431,11 @@ void ttl_cache<Key, Value, Policies...>::for_each_pinned(F f) {
       {
         instant const t = now();
         lock_type lock(s.mutex);
+        s.catch_up();
         used = s.used();
         for (entry_id const stop = std::min<entry_id>(used, next + entries_per_lock); next < stop; ++next) {
-          if (s[next].where != node_type::state::resident || s.expired(expiry_, next, t)) continue;
+          if (s[next].where != node_type::state::resident || s.is_nothing(next)) continue;
+          if (s.dead(expiry_, next, t)) continue;
           s.pin(next);
           held.ids[held.end++] = next;
         }
@@ -1192,7 +1467,8 @@ template <class Predicate>
       detail::removed_chain gone;
       {
         lock_type lock(s.mutex);
-        if (s[id].where != node_type::state::resident) return;  // it left while we asked
+        s.catch_up();
+        if (s[id].where != node_type::state::resident || s.outdated(id)) return;  // it left while we asked
         s.unlink(id, removal_cause::erased, gone);
       }
       ++erased;
@@ -1204,18 +1480,36 @@ template <class Predicate>
 template <class Key, class Value, class... Policies>
 std::size_t ttl_cache<Key, Value, Policies...>::maintain() {
   std::size_t freed = 0;
-  for (std::size_t i = 0; expiry_type::expires && i != shard_count_; ++i) {
-    shard_type& s = shards_[i];
-    for (std::size_t steps = 0; steps == 0;) {
-      detail::removed_chain gone;
-      steps = entries_per_lock;
-      {
-        instant const t = now();
-        lock_type lock(s.mutex);
-        freed += s.remove_expired(expiry_, t, steps, gone);
-      }
-      dispose(s, gone);
+  for (std::size_t i = 0; i != shard_count_; ++i) {
+    std::size_t steps = std::numeric_limits<std::size_t>::max();
+    freed += free_dead(shards_[i], steps);
+  }
+  return freed;
+}
+
+template <class Key, class Value, class... Policies>
+bool ttl_cache<Key, Value, Policies...>::maintain_some(std::size_t steps) {
+  for (std::size_t i = 0; i != shard_count_ && steps != 0; ++i) free_dead(shards_[i], steps);
+  return steps != 0;
+}
+
+/// Frees what is dead in one shard, in as many turns as it takes, until `steps` are spent.
+template <class Key, class Value, class... Policies>
+std::size_t ttl_cache<Key, Value, Policies...>::free_dead(shard_type& s, std::size_t& steps) noexcept {
+  std::size_t freed = 0;
+  for (std::size_t turn = 0; turn == 0 && steps != 0;) {
+    detail::removed_chain gone;
+    std::size_t const most = std::min(steps, entries_per_lock);
+    turn = most;
+    {
+      instant const t = now();
+      lock_type lock(s.mutex);
+      s.catch_up();
+      freed += s.remove_expired(expiry_, t, turn, gone);
+      freed += s.remove_outdated(turn, gone);
     }
+    steps -= most - turn;
+    dispose(s, gone);
   }
   return freed;
 }
@@ -1266,6 +1560,7 @@ void ttl_cache<Key, Value, Policies...>::set_capacity(std::size_t capacity) {
       instant const t = now();
       {
         lock_type lock(s.mutex);
+        s.catch_up();
         std::size_t left = entries_per_lock;
         while (left != 0 && s.over_capacity() && s.evict_one(expiry_, t, gone)) --left;
         more = left == 0;
@@ -1298,10 +1593,12 @@ cache_stats ttl_cache<Key, Value, Policies...>::stats() const {
     sum.computations_failed += c.computations_failed;
     sum.coalesced += c.coalesced;
     sum.discarded += c.discarded;
+    sum.negative_hits += c.negative_hits;
   }
   sum.gets = sum.hits + sum.misses;
   sum.puts = sum.inserted + sum.replaced + sum.refused;
   sum.weight = weighs ? total_weight_.load(std::memory_order_relaxed) : sum.resident;
+  sum.generations = generation();
   sum.waits_ended = waits_ended_.load(std::memory_order_relaxed);
   sum.recursions = recursions_.load(std::memory_order_relaxed);
   sum.listener_failures = listener_failures_.load(std::memory_order_relaxed);
@@ -1311,17 +1608,34 @@ cache_stats ttl_cache<Key, Value, Policies...>::stats() const {
 // ---- What they share --------------------------------------------------------------------------------------
 
 template <class Key, class Value, class... Policies>
-std::chrono::nanoseconds ttl_cache<Key, Value, Policies...>::life_of(shard_type& s,
-                                                                     put_options const& o) const noexcept {
-  std::chrono::nanoseconds const life = o.ttl.value_or(options_.ttl);
-  return options_.ttl_jitter > 0.0 ? s.shortened(life, options_.ttl_jitter) : life;
+auto ttl_cache<Key, Value, Policies...>::life_of(shard_type& s,
+                                                 std::optional<std::chrono::nanoseconds> own) const noexcept
+    -> typename shard_type::life_type {
+  auto const drawn = [&](std::chrono::nanoseconds life) {
+    return options_.ttl_jitter > 0.0 ? s.shortened(life, options_.ttl_jitter) : life;
+  };
+  if constexpr (idles) {
+    return {drawn(own.value_or(options_.ttl)), drawn(options_.idle_ttl)};
+  } else {
+    return {drawn(own.value_or(options_.ttl))};
+  }
 }
 
 template <class Key, class Value, class... Policies>
-void ttl_cache<Key, Value, Policies...>::free_some_expired(shard_type& s, instant t,
-                                                           detail::removed_chain& gone) const noexcept {
+auto ttl_cache<Key, Value, Policies...>::life_of_nothing(shard_type& s) const noexcept ->
+    typename shard_type::life_type {
+  auto life = life_of(s, options_.negative_ttl);
+  if constexpr (idles) life.idle = life.life;
+  return life;
+}
+
+template <class Key, class Value, class... Policies>
+void ttl_cache<Key, Value, Policies...>::free_some_dead(shard_type& s, instant t,
+                                                        detail::removed_chain& gone) const noexcept {
   std::size_t steps = expiry_steps_per_put;
   s.remove_expired(expiry_, t, steps, gone);
+  steps = expiry_steps_per_put;
+  s.remove_outdated(steps, gone);
 }
 
 template <class Key, class Value, class... Policies>
@@ -1349,6 +1663,7 @@ void ttl_cache<Key, Value, Policies...>::make_room_elsewhere([[maybe_unused]] sh
       detail::removed_chain gone;
       {
         lock_type lock(other.mutex);
+        other.catch_up();
         while (overweight() && other.evict_one(expiry_, t, gone)) {
         }
       }
@@ -1379,7 +1694,7 @@ void ttl_cache<Key, Value, Policies...>::dispose(shard_type& s, detail::removed_
   for (entry_id id = gone.first; id != no_entry;) {
     node_type& n = s[id];
     entry_id const next = n.next;  // the slot may be another's as soon as we let go
-    tell(n.key, n.value, n.cause);
+    if (!s.is_nothing(id)) tell(n.key, n.value, n.cause);
     s.unpin(id);
     id = next;
   }

@@ -15,10 +15,17 @@ struct ttl_cache_options {
   /// number expected. One shard is used for each 2048, up to what the locking policy allows: a cache of few
   /// heavy entries evicts in exact order only if it says here that they are few.
   std::size_t capacity = 10'000;
-  /// How long an entry lives, above zero; a put may say otherwise for its own entry. Unused with `never`.
+  /// How long an entry lives, above zero; a put may say otherwise for its own entry. Unused with `never` and
+  /// `per_entry`.
   std::chrono::nanoseconds ttl = std::chrono::minutes(5);
+  /// With `after_write_or_access` how long an entry lives without being used, above zero; must be left at 0
+  /// without it.
+  std::chrono::nanoseconds idle_ttl = std::chrono::nanoseconds(0);
+  /// With `negative_results` how long a computation is believed that found nothing; 0: not at all. Must be
+  /// left at 0 without it.
+  std::chrono::nanoseconds negative_ttl = std::chrono::nanoseconds(0);
   /// Each life is shortened by a random share of up to this, 0.0 to 0.5, so that entries that were stored
-  /// together do not expire together.
+  /// together do not expire together. A life without end stays one.
   double ttl_jitter = 0.0;
   /// With `weigh_by` the most weight of all entries together, 1 to 2^48 - 1; must be left at 0 without it.
   std::size_t max_weight = 0;
@@ -45,8 +52,8 @@ struct cache_stats {
   std::uint64_t expired = 0;   ///< removed because their time was up
   std::uint64_t evicted = 0;   ///< removed to make room
   std::uint64_t erased = 0;    ///< removed by erase, erase_if, or a put without life
-  std::uint64_t cleared = 0;   ///< removed by clear
-  std::uint64_t resident = 0;  ///< entries at this moment, the expired that are not freed yet among them
+  std::uint64_t cleared = 0;   ///< removed by clear, or as entries of an older generation
+  std::uint64_t resident = 0;  ///< entries at this moment, the expired and outdated not freed yet among them
   std::uint64_t weight = 0;    ///< their weight; equal to `resident` without `weigh_by`
   std::uint64_t computations = 0;         ///< user functions started
   std::uint64_t computations_failed = 0;  ///< of these, those that threw or returned a failure
@@ -55,6 +62,8 @@ struct cache_stats {
   std::uint64_t waits_ended = 0;          ///< callers whose deadline or stop_token ended their wait
   std::uint64_t recursions = 0;           ///< waits refused, as they would have closed a cycle
   std::uint64_t listener_failures = 0;    ///< exceptions of the listener, swallowed
+  std::uint64_t generations = 0;          ///< calls of new_generation
+  std::uint64_t negative_hits = 0;        ///< of the hits, those that found that there is nothing
 };
 
 }  // namespace tideover::inline v0

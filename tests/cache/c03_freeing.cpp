@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "cache/common.hpp"
+#include "cache/listening.hpp"
+
+#include <algorithm>
 
 TEST_CASE("C3: maintain frees what expired, with no reads, and says how many", "[C3]") {
   manual_clock clock;
@@ -56,4 +58,57 @@ TEST_CASE("C3: writes alone free what expired: the resident do not pile up", "[C
     most = cache.size() > most ? cache.size() : most;
   }
   CHECK(most < 1000);
+}
+
+TEST_CASE("C3: maintain_some looks at no more entries than it was told, and says when it is done", "[C3]") {
+  manual_clock clock;
+  int_cache<> cache(sized(20'000, 60s), clock);
+  for (int key = 0; key < 10'000; ++key) cache.put(key, key);
+  for (int key = 10'000; key < 10'100; ++key) cache.put(key, key, living(2h));
+  CHECK(cache.maintain_some(1));
+  clock.advance(60s + 3ms);
+  CHECK_FALSE(cache.maintain_some(0));
+  CHECK(cache.size() == 10'100);
+  int calls = 0;
+  for (bool done = false; !done; ++calls) {
+    std::size_t const before = cache.size();
+    done = cache.maintain_some(100);
+    REQUIRE(cache.size() <= before);
+    REQUIRE(before - cache.size() <= 100);
+    REQUIRE(calls < 1000);
+  }
+  CHECK(calls >= 100);
+  CHECK(cache.size() == 100);
+  CHECK(cache.stats().expired == 10'000);
+  CHECK(cache.maintain_some(100));
+  CHECK(cache.maintain() == 0);
+}
+
+TEST_CASE("C3: entries that are far from due cost maintain_some its steps, and come to their end", "[C3]") {
+  manual_clock clock;
+  int_cache<tideover::single_threaded> cache(sized(1000, 24h * 40), clock);
+  for (int key = 0; key < 1000; ++key) cache.put(key, key);
+  clock.advance(24h * 40 - 1ns);
+  int calls = 1;
+  for (; !cache.maintain_some(100); ++calls) REQUIRE(calls < 1000);
+  CHECK(calls >= 10);  // they moved down the wheel, a hundred at a time
+  CHECK(cache.size() == 1000);
+  clock.advance(1050us);
+  CHECK(cache.maintain() == 1000);
+}
+
+TEST_CASE("C3: maintain lets go of the lock after at most 256 entries", "[C3]") {
+  manual_clock clock;
+  scripted listener;
+  int_cache<scripted> cache(sized(20'000, 60s), clock, listener);
+  for (int key = 0; key < 10'000; ++key) cache.put(key, key);
+  clock.advance(60s + 3ms);
+  std::size_t told = 0, most_at_once = 0;
+  listener.play([&](int, int, removal_cause) {
+    most_at_once = std::max(most_at_once, 10'000 - cache.size() - told);
+    ++told;
+  });
+  CHECK(cache.maintain() == 10'000);
+  CHECK(told == 10'000);
+  CHECK(most_at_once <= 256);
 }

@@ -2,6 +2,8 @@
 #include "cache/common.hpp"
 
 #include <tideover/error.hpp>
+#include <tideover/policy/expiry/after_write_or_access.hpp>
+#include <tideover/policy/expiry/per_entry.hpp>
 #include <tideover/policy/weigher.hpp>
 
 #include <cmath>
@@ -78,6 +80,34 @@ TEST_CASE("C11: a weight bound and a weigher need one another", "[C11]") {
   o.max_weight = 1;
   CHECK(refusal<weighed>(o).empty());
   CHECK(names(refusal(o), "max_weight", "is 1"));
+}
+
+TEST_CASE("C11: an idle time and a policy that counts it need one another", "[C11]") {
+  using both = tideover::after_write_or_access;
+  tideover::ttl_cache_options o;
+  CHECK(names(refusal<both>(o), "idle_ttl", "is 0"));
+  o.idle_ttl = -1ns;
+  CHECK(names(refusal<both>(o), "idle_ttl", "-1"));
+  CHECK(names(refusal(o), "idle_ttl", "-1"));
+  o.idle_ttl = 1ns;
+  CHECK(refusal<both>(o).empty());
+  CHECK(names(refusal(o), "idle_ttl", "is 1"));
+  CHECK(names(refusal<tideover::never>(o), "idle_ttl", "is 1"));
+  o.ttl = 0s;
+  CHECK(names(refusal<both>(o), "ttl", "is 0"));
+}
+
+namespace {
+struct an_hour {
+  std::chrono::hours operator()(int, int) const { return 1h; }
+};
+}  // namespace
+
+TEST_CASE("C11: a ttl that is not used may be anything", "[C11]") {
+  tideover::ttl_cache_options o;
+  o.ttl = 0s;
+  CHECK(refusal<tideover::never>(o).empty());
+  CHECK(refusal<tideover::per_entry<an_hour>>(o).empty());
 }
 
 TEST_CASE("C11: capacity 1 works", "[C11]") {

@@ -6,7 +6,9 @@
 
 #include <tideover/policy/expiry/after_access.hpp>
 #include <tideover/policy/expiry/after_write.hpp>
+#include <tideover/policy/expiry/after_write_or_access.hpp>
 #include <tideover/policy/expiry/never.hpp>
+#include <tideover/policy/expiry/per_entry.hpp>
 #include <tideover/policy/locking.hpp>
 
 /// The combinations of expiry and locking that each eviction policy is walked with; one translation unit
@@ -41,6 +43,7 @@ inline void check_the_walk_went_everywhere(walk_report const& report, keeps evic
   CHECK(seen.computed > 0);
   CHECK(seen.failed > 0);
   CHECK(seen.refused > 0);
+  CHECK(seen.outdated > 0);
   if (eviction != keeps::unbounded) CHECK(seen.evicted > 0);
   if (expiry == ages::never) return;
   CHECK(seen.expired > 0);

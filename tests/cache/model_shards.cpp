@@ -5,6 +5,7 @@
 #include <tideover/policy/eviction/lru.hpp>
 #include <tideover/policy/expiry/after_access.hpp>
 #include <tideover/policy/expiry/after_write.hpp>
+#include <tideover/policy/expiry/after_write_or_access.hpp>
 #include <tideover/policy/locking.hpp>
 
 using namespace tideover_test;
@@ -17,6 +18,7 @@ void check_walk(ages expiry) {
   tideover::ttl_cache_options options;
   options.capacity = 3 * 2048 + 17;  // shards come with 2048 entries each, and this does not divide evenly
   options.ttl = std::chrono::seconds(1);
+  if (expiry == ages::after_write_or_access) options.idle_ttl = std::chrono::milliseconds(300);
   tideover::manual_clock clock;
   subject<cache> under_test(options, clock, run_seed());
   oracle judge({.expiry = expiry, .one_shard = false}, options, clock);
@@ -44,4 +46,5 @@ void check_walk(ages expiry) {
 TEST_CASE("a random walk over several shards agrees with the oracle", "[model]") {
   check_walk<tideover::after_write>(ages::after_write);
   check_walk<tideover::after_access>(ages::after_access);
+  check_walk<tideover::after_write_or_access>(ages::after_write_or_access);
 }

@@ -4,6 +4,7 @@
 
 #include "support/catch.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -11,7 +12,7 @@ namespace {
 
 using namespace tideover;
 
-template <class Eviction, class Expiry, class Weigher>
+template <class Eviction, class Expiry, class Weigher, class Negative = values_only>
 struct parts {
   using key_type = std::uint64_t;
   using value_type = std::uint64_t;
@@ -19,6 +20,7 @@ struct parts {
   using expiry_type = Expiry;
   using locking_type = single_threaded;
   using weigher_type = Weigher;
+  using negative_type = Negative;
 };
 struct ones {
   std::size_t operator()(std::uint64_t, std::uint64_t) const { return 1; }
@@ -33,7 +35,16 @@ static_assert(bytes<lru, never> == bare + sizeof(entry_links));
 static_assert(bytes<fifo, never> == bare + sizeof(entry_links));
 static_assert(bytes<unbounded, after_write> == bare + sizeof(instant) + sizeof(entry_links));
 static_assert(bytes<unbounded, after_access> == bare + 2 * sizeof(instant) + sizeof(entry_links));
+static_assert(bytes<unbounded, after_write_or_access> == bare + 3 * sizeof(instant) + sizeof(entry_links));
+struct for_ever {
+  std::chrono::hours operator()(std::uint64_t, std::uint64_t) const { return std::chrono::hours::max(); }
+};
+static_assert(bytes<unbounded, per_entry<for_ever>> == bytes<unbounded, after_write>);
 static_assert(bytes<unbounded, never, weigh_by<ones>> == bare + sizeof(std::size_t));
+
+// Whether there is a value takes a byte of what was padding.
+static_assert(sizeof(detail::cache_node<parts<unbounded, after_write, count, negative_results>>) ==
+              bytes<unbounded, after_write>);
 
 struct listens_without_state {
   using policy_axis = axis::listener;
@@ -43,6 +54,7 @@ using plain = ttl_cache<int, int>;
 static_assert(sizeof(ttl_cache<int, int, listens_without_state>) == sizeof(plain));
 static_assert(sizeof(ttl_cache<int, int, weigh_by<ones>>) == sizeof(plain));
 static_assert(sizeof(ttl_cache<int, int, never>) == sizeof(plain));
+static_assert(sizeof(ttl_cache<int, int, after_write_or_access>) == sizeof(plain));
 static_assert(sizeof(ttl_cache<int, int, steady>) == sizeof(plain));
 static_assert(sizeof(ttl_cache<int, int, manual_clock>) == sizeof(plain) + sizeof(manual_clock));
 

@@ -38,7 +38,7 @@ struct departure {
 using departures = std::vector<departure>;
 
 enum class keeps { lru, fifo, unbounded };
-enum class ages { after_write, after_access, never };
+enum class ages { after_write, after_access, after_write_or_access, per_entry, never };
 
 struct oracle_rules {
   keeps eviction = keeps::lru;
@@ -47,14 +47,16 @@ struct oracle_rules {
   bool one_shard = true;
   /// Empty: entries count one each and `capacity` is the bound; else `max_weight` is, and `capacity` none.
   std::function<std::size_t(int, std::int64_t)> weigh = {};
+  /// With `per_entry` the life of each entry of which a put says nothing.
+  std::function<std::chrono::nanoseconds(int, std::int64_t)> live = {};
 };
 
 /// How often each outcome was seen, by which a walk shows that it has been everywhere.
 struct oracle_tally {
   std::size_t hits = 0, misses = 0, expired = 0, evicted = 0, replaced = 0, erased = 0, cleared = 0,
               refused = 0;
-  std::size_t computed = 0, failed = 0;
-  std::size_t expired_on_read = 0, read_on_the_deadline = 0;
+  std::size_t computed = 0, failed = 0, outdated = 0;
+  std::size_t expired_on_read = 0, read_on_the_deadline = 0, capped_by_the_write = 0;
   /// Of the evictions, those beside an entry that had expired long before. Allowed, since a write frees a few
   /// only, but it must stay rare.
   std::size_t evicted_beside_expired = 0;
@@ -64,6 +66,7 @@ struct oracle_tally {
     erased += o.erased, cleared += o.cleared, refused += o.refused, computed += o.computed,
         failed += o.failed;
     expired_on_read += o.expired_on_read, read_on_the_deadline += o.read_on_the_deadline;
+    capped_by_the_write += o.capped_by_the_write, outdated += o.outdated;
     evicted_beside_expired += o.evicted_beside_expired;
     return *this;
   }
@@ -79,7 +82,7 @@ class oracle {
 
   verdict judge_put(int key, std::int64_t value, std::optional<nanoseconds> ttl, bool stored,
                     departures const& events) {
-    nanoseconds const life = ttl.value_or(options_.ttl);
+    nanoseconds const life = ttl ? *ttl : own_life(key, value);
     bool const lives = is_live(key, now());
     bool const was_there = entries_.count(key) != 0;
     ++expected_.puts;
@@ -163,10 +166,11 @@ class oracle {
     } else {
       if (!got || *got != *computed) blame("get_or_compute did not return what was computed");
       ++expected_.puts;
-      if (too_heavy(key, *computed)) {
+      nanoseconds const life = own_life(key, *computed);
+      if (too_heavy(key, *computed) || life <= nanoseconds::zero()) {
         ++expected_.refused, ++tally_.refused;
       } else {
-        store(key, *computed, options_.ttl, events);
+        store(key, *computed, life, events);
       }
     }
     return conclude(events);
@@ -175,11 +179,18 @@ class oracle {
   verdict judge_clear(departures const& events) {
     take_expired(events);
     for (departure const& event : events) {
-      if (event.why != left::cleared) continue;
+      if (event.why != left::cleared || told_as_outdated(event)) continue;
       ++expected_.cleared, ++tally_.cleared;
       remove(event);
     }
     if (!entries_.empty()) blame("clear left entries, or did not tell the listener of them");
+    return conclude(events);
+  }
+
+  /// Everything that is there is out of date from now on; the cache may let go of it whenever it likes.
+  verdict judge_new_generation(departures const& events) {
+    ++generation_;
+    if (!events.empty()) blame("new_generation removed something by itself");
     return conclude(events);
   }
 
@@ -211,7 +222,10 @@ class oracle {
     if (freed != events.size()) blame("maintain's count is not what the listener heard");
     take_expired(events);
     for (auto const& [key, held] : entries_)
-      if (is_overdue(held)) blame("maintain left an entry that expired long ago: key " + std::to_string(key));
+      if (held.generation != generation_)
+        blame("maintain left an entry of an older generation: key " + std::to_string(key));
+      else if (is_overdue(held))
+        blame("maintain left an entry that expired long ago: key " + std::to_string(key));
     return conclude(events);
   }
 
@@ -244,6 +258,7 @@ class oracle {
     equal("stats.evicted", stats.evicted, expected_.evicted);
     equal("stats.erased", stats.erased, expected_.erased);
     equal("stats.cleared", stats.cleared, expected_.cleared);
+    equal("stats.generations", stats.generations, generation_);
     equal("stats.computations", stats.computations, expected_.computations);
     equal("stats.computations_failed", stats.computations_failed, expected_.computations_failed);
     equal("stats.coalesced", stats.coalesced, 0);
@@ -274,9 +289,11 @@ class oracle {
   struct entry {
     std::int64_t value;
     tideover::instant deadline;
+    tideover::instant last;  ///< the deadline that no use puts off, where there is one
     nanoseconds life;
     std::uint64_t turn;  ///< who is evicted next: the lowest
     std::size_t weight;
+    std::uint64_t generation;
   };
   struct counts {
     std::uint64_t gets = 0, hits = 0, misses = 0, puts = 0, inserted = 0, replaced = 0, refused = 0,
@@ -291,7 +308,8 @@ class oracle {
 
   bool is_live(int key, tideover::instant at) const {
     auto const found = entries_.find(key);
-    return found != entries_.end() && (rules_.expiry == ages::never || at < found->second.deadline);
+    return found != entries_.end() && found->second.generation == generation_ &&
+           (rules_.expiry == ages::never || at < found->second.deadline);
   }
   bool is_overdue(entry const& e) const {
     return rules_.expiry != ages::never && now().ns >= freeing_slack &&
@@ -302,6 +320,10 @@ class oracle {
   }
   std::size_t weight_of(int key, std::int64_t value) const {
     return rules_.weigh ? rules_.weigh(key, value) : 1;
+  }
+
+  nanoseconds own_life(int key, std::int64_t value) const {
+    return rules_.live ? rules_.live(key, value) : options_.ttl;
   }
 
   tideover::instant after(nanoseconds life) const {
@@ -347,6 +369,10 @@ class oracle {
     if (found == entries_.end()) return;
     if (rules_.eviction == keeps::lru) found->second.turn = next_turn_++;
     if (rules_.expiry == ages::after_access) found->second.deadline = after(found->second.life);
+    if (rules_.expiry == ages::after_write_or_access) {
+      found->second.deadline = std::min(found->second.last, after(options_.idle_ttl));
+      if (found->second.deadline == found->second.last) ++tally_.capped_by_the_write;
+    }
   }
 
   void store(int key, std::int64_t value, nanoseconds life, departures const& events) {
@@ -358,14 +384,31 @@ class oracle {
     } else {
       ++expected_.inserted;
     }
-    entries_.insert({key, entry{value, after(life), life, turn ? *turn : next_turn_++, weight}});
+    tideover::instant const last = after(life);
+    bool const idles = rules_.expiry == ages::after_write_or_access;
+    tideover::instant const deadline = idles ? std::min(last, after(options_.idle_ttl)) : last;
+    entries_.insert(
+        {key, entry{value, deadline, last, life, turn ? *turn : next_turn_++, weight, generation_}});
     total_weight_ += weight;
     take_evicted(events, true);
   }
 
   /// Entries past their deadline may leave at any time, for no other cause, and none before.
   void take_expired(departures const& events, std::optional<int> except = {}) {
+    outdated_now_.clear();
     for (departure const& event : events) {
+      auto const found = entries_.find(event.key);
+      bool const outdated = is_resident(event) && found->second.generation != generation_;
+      if (outdated && event.why != left::cleared)
+        blame("an entry of an older generation left as " + std::string(name_of(event.why)) + ": key " +
+              std::to_string(event.key));
+      if (outdated && event.why == left::cleared) {
+        ++expected_.cleared, ++tally_.outdated;
+        freed_weight_ += found->second.weight;
+        outdated_now_.push_back(event);
+        remove(event);
+        continue;
+      }
       if (event.why != left::expired) {
         if (event.why != left::cleared && is_resident(event) && !is_live(event.key, now()))
           blame("an expired entry left as " + std::string(name_of(event.why)) + ": key " +
@@ -428,6 +471,10 @@ class oracle {
     if (overdue) ++tally_.evicted_beside_expired;
   }
 
+  bool told_as_outdated(departure const& event) const {
+    return std::any_of(outdated_now_.begin(), outdated_now_.end(),
+                       [&](departure const& o) { return o.key == event.key && o.value == event.value; });
+  }
   bool is_resident(departure const& event) const {
     auto const found = entries_.find(event.key);
     return found != entries_.end() && found->second.value == event.value;
@@ -466,6 +513,8 @@ class oracle {
   std::size_t total_weight_ = 0;
   std::uint64_t next_turn_ = 1;
   std::size_t settled_ = 0;
+  std::uint64_t generation_ = 0;
+  departures outdated_now_;
   std::size_t freed_weight_ = 0;
   counts expected_;
   oracle_tally tally_;

@@ -21,6 +21,7 @@ std::string verdict_on(mistake wrong, oracle_rules const& rules) {
   options.capacity = 7;
   options.ttl = std::chrono::milliseconds(50);
   options.max_weight = rules.weigh ? 20 : 0;
+  options.idle_ttl = std::chrono::milliseconds(rules.expiry == ages::after_write_or_access ? 20 : 0);
   tideover::manual_clock clock;
   toy_cache toy(wrong, rules, options, clock);
   oracle judge(rules, options, clock);
@@ -38,15 +39,26 @@ oracle_rules weighed() {
   return rules;
 }
 
+/// Lives that the key and the value decide; some have none.
+oracle_rules with_own_lives() {
+  oracle_rules rules{.expiry = ages::per_entry};
+  rules.live = [](int key, std::int64_t value) {
+    return std::chrono::milliseconds((key + value) % 7 == 0 ? 0 : 10 + key * 5);
+  };
+  return rules;
+}
+
 }  // namespace
 
 TEST_CASE("the oracle has nothing against a right cache", "[oracle]") {
   for (keeps const eviction : {keeps::lru, keeps::fifo, keeps::unbounded}) {
-    for (ages const expiry : {ages::after_write, ages::after_access, ages::never}) {
+    for (ages const expiry :
+         {ages::after_write, ages::after_access, ages::after_write_or_access, ages::never}) {
       CHECK(verdict_on(mistake::none, {.eviction = eviction, .expiry = expiry}) == "");
     }
   }
   CHECK(verdict_on(mistake::none, weighed()) == "");
+  CHECK(verdict_on(mistake::none, with_own_lives()) == "");
 }
 
 TEST_CASE("the oracle catches each seeded bug, and says what it is", "[oracle]") {
@@ -81,4 +93,19 @@ TEST_CASE("the oracle catches each seeded bug, and says what it is", "[oracle]")
   blames(mistake::maintain_frees_nothing, {"expired long ago"});
   blames(mistake::erase_finds_the_expired, {"erased what was not there", "an expired entry left as erased"});
   blames(mistake::stale_value_returned, {"a wrong value"});
+
+  oracle_rules const both{.expiry = ages::after_write_or_access};
+  texts const wrong_life = {
+      "live entry was not found", "found what is",           "expired before its deadline",
+      "an expired entry left as", "refused a put that fits", "stored what must be",
+      "expired long ago"};
+  blames(mistake::use_outlives_the_write, wrong_life, both);
+  blames(mistake::idle_time_ignored, wrong_life, both);
+  blames(mistake::generations_ignored,
+         {"found what is expired or was never there", "an entry of an older generation left as",
+          "computed although", "must be called once on a miss", "left an entry of an older generation",
+          "an expired entry was overwritten", "erased what was not there", "did not see each live entry"});
+  blames(mistake::outdated_told_as_expired, {"an entry of an older generation left as expired"});
+  blames(mistake::own_function_ignored, wrong_life, with_own_lives());
+  blames(mistake::own_function_beats_the_put, wrong_life, with_own_lives());
 }

@@ -32,6 +32,26 @@ struct some_weight {
   }
 };
 
+/// Lives of every kind, from none to without end.
+struct some_life {
+  std::chrono::nanoseconds operator()(int const& key, std::int64_t const& value) const {
+    switch ((key + value) % 9) {
+      case 0:
+        return std::chrono::nanoseconds(key % 2 == 0 ? 0 : -1);
+      case 1:
+        return std::chrono::nanoseconds(1);
+      case 2:
+        return std::chrono::milliseconds(1);
+      case 3:
+        return std::chrono::hours(24) * 3650;
+      case 4:
+        return std::chrono::nanoseconds::max();
+      default:
+        return std::chrono::milliseconds(20 + key % 60);
+    }
+  }
+};
+
 template <class... Policies>
 using walked_cache = tideover::ttl_cache<int, std::int64_t, tideover::manual_clock, walk_log, Policies...>;
 
@@ -58,6 +78,7 @@ class subject final : public walked {
     return cache_.get_or_compute(key, compute);
   }
   void clear() override { cache_.clear(); }
+  void new_generation() override { cache_.new_generation(); }
   std::size_t erase_if(std::function<bool(int const&, std::int64_t const&)> const& condition) override {
     return cache_.erase_if(condition);
   }
@@ -135,6 +156,7 @@ walk_report walk_small(oracle_rules rules, std::size_t max_weight = 0) {
     options.capacity = capacity;
     options.ttl = std::chrono::milliseconds(50);
     options.max_weight = max_weight;
+    if (rules.expiry == ages::after_write_or_access) options.idle_ttl = std::chrono::milliseconds(20);
     tideover::manual_clock clock;
     subject<Cache> under_test(options, clock, run_seed());
     oracle judge(rules, options, clock);

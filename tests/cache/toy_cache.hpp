@@ -42,6 +42,12 @@ enum class mistake {
   maintain_frees_nothing,
   erase_finds_the_expired,
   stale_value_returned,
+  use_outlives_the_write,
+  idle_time_ignored,
+  own_function_ignored,
+  own_function_beats_the_put,
+  generations_ignored,
+  outdated_told_as_expired,
 };
 
 class toy_cache final : public walked {
@@ -52,12 +58,15 @@ class toy_cache final : public walked {
 
   bool put(int key, std::int64_t value, std::optional<nanoseconds> ttl) override {
     ++stats_.puts;
-    nanoseconds const life =
-        ttl && is(mistake::own_ttl_ignored) && ttl->count() > 0 ? options_.ttl : ttl.value_or(options_.ttl);
+    nanoseconds const given =
+        rules_.live && !is(mistake::own_function_ignored) ? rules_.live(key, value) : options_.ttl;
+    bool const deaf =
+        (is(mistake::own_ttl_ignored) || is(mistake::own_function_beats_the_put)) && ttl && ttl->count() > 0;
+    nanoseconds const life = deaf ? given : ttl.value_or(given);
     std::size_t const weight = weigh(key, value);
     auto const old = find(key);
     bool const replaces = old != entries_.end() && lives(*old);
-    if (old != entries_.end() && !replaces) remove(old, left::expired);
+    if (old != entries_.end() && !replaces) remove(old, death_of(*old));
     if (life.count() <= 0 || (rules_.weigh && weight > options_.max_weight)) {
       ++stats_.refused;
       if (replaces && !is(mistake::refused_put_leaves_the_old)) remove(old, left::erased);
@@ -71,7 +80,7 @@ class toy_cache final : public walked {
     ++stats_.gets;
     auto const found = find(key);
     if (found == entries_.end() || !lives(*found)) {
-      if (found != entries_.end() && !revives(*found)) remove(found, left::expired);
+      if (found != entries_.end() && !revives(*found)) remove(found, death_of(*found));
       ++stats_.misses;
       return std::nullopt;
     }
@@ -100,7 +109,7 @@ class toy_cache final : public walked {
     auto const found = find(key);
     if (found == entries_.end()) return false;
     bool const live = lives(*found) || is(mistake::erase_finds_the_expired);
-    remove(found, live ? left::erased : left::expired);
+    remove(found, live ? left::erased : death_of(*found));
     return live;
   }
 
@@ -121,7 +130,11 @@ class toy_cache final : public walked {
 
   void clear() override {
     while (!entries_.empty())
-      remove(entries_.begin(), lives(entries_.front()) ? left::cleared : left::expired);
+      remove(entries_.begin(), lives(entries_.front()) ? left::cleared : death_of(entries_.front()));
+  }
+  void new_generation() override {
+    ++stats_.generations;
+    if (!is(mistake::generations_ignored)) ++generation_;
   }
   std::size_t erase_if(std::function<bool(int const&, std::int64_t const&)> const& f) override {
     std::size_t erased = 0;
@@ -155,9 +168,10 @@ class toy_cache final : public walked {
   struct entry {
     int key;
     std::int64_t value, first_value;
-    tideover::instant deadline;
+    tideover::instant deadline, last;
     nanoseconds life;
     std::size_t weight;
+    std::uint64_t generation;
   };
   using place = std::list<entry>::iterator;  // front: who is evicted next
 
@@ -167,7 +181,12 @@ class toy_cache final : public walked {
   place find(int key) {
     return std::find_if(entries_.begin(), entries_.end(), [&](entry const& e) { return e.key == key; });
   }
+  left death_of(entry const& e) const {
+    bool const outdated = e.generation != generation_ && !is(mistake::outdated_told_as_expired);
+    return outdated ? left::cleared : left::expired;
+  }
   bool lives(entry const& e) const {
+    if (e.generation != generation_) return false;
     if (rules_.expiry == ages::never) return true;
     if (is(mistake::alive_on_the_deadline)) return clock_.now() <= e.deadline;
     if (is(mistake::expires_early)) return clock_.now() + nanoseconds(1) < e.deadline;
@@ -181,12 +200,19 @@ class toy_cache final : public walked {
   void touch(place e) {
     nanoseconds const life = is(mistake::access_uses_default_ttl) ? options_.ttl : e->life;
     if (rules_.expiry == ages::after_access) e->deadline = clock_.now() + life;
+    if (rules_.expiry == ages::after_write_or_access) {
+      e->deadline = clock_.now() + options_.idle_ttl;
+      if (!is(mistake::use_outlives_the_write)) e->deadline = std::min(e->deadline, e->last);
+    }
     if (rules_.eviction == keeps::lru) entries_.splice(entries_.end(), entries_, e);
   }
 
   void store(int key, std::int64_t value, nanoseconds life, std::size_t weight, place old) {
     bool const replaces = old != entries_.end();
-    entry fresh{key, value, value, clock_.now() + life, life, weight};
+    tideover::instant const last = clock_.now() + life;
+    entry fresh{key, value, value, last, last, life, weight, generation_};
+    if (rules_.expiry == ages::after_write_or_access && !is(mistake::idle_time_ignored))
+      fresh.deadline = std::min(last, clock_.now() + options_.idle_ttl);
     if (replaces) {
       fresh.first_value = old->first_value;
       bool const stays = rules_.eviction == keeps::fifo || is(mistake::replacing_keeps_the_turn);
@@ -226,7 +252,7 @@ class toy_cache final : public walked {
     std::size_t freed = 0;
     for (auto e = entries_.begin(); e != entries_.end();) {
       auto const at = e++;
-      if (!lives(*at)) remove(at, left::expired), ++freed;
+      if (!lives(*at)) remove(at, death_of(*at)), ++freed;
     }
     return freed;
   }
@@ -248,6 +274,7 @@ class toy_cache final : public walked {
   tideover::manual_clock clock_;
   std::list<entry> entries_;
   std::size_t weight_ = 0;
+  std::uint64_t generation_ = 0;
   tideover::cache_stats stats_;
   departures told_;
 };

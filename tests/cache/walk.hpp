@@ -23,7 +23,7 @@ struct walk_plan {
   std::uint64_t seed;
   int keys;                      ///< keys are 0 .. keys - 1
   std::size_t max_capacity;      ///< set_capacity goes up to here; 0: never called
-  bool calm = false;             ///< no clear and no leap in time, so that a large cache stays full
+  bool calm = false;             ///< nothing that empties it and no leap in time: a large cache stays full
   std::size_t totals_every = 1;  ///< steps between two looks at size and stats
 };
 
@@ -48,6 +48,7 @@ class walked {
   virtual bool erase(int key) = 0;
   virtual std::int64_t get_or_compute(int key, std::function<std::int64_t()> const& compute) = 0;
   virtual void clear() = 0;
+  virtual void new_generation() = 0;
   virtual std::size_t erase_if(std::function<bool(int const&, std::int64_t const&)> const& condition) = 0;
   virtual void for_each(std::function<void(int const&, std::int64_t const&)> const& f) = 0;
   virtual std::size_t maintain() = 0;
@@ -100,6 +101,7 @@ class walker {
     if (dice < 843) return for_each();
     if (dice < 846) return set_capacity();
     if (dice < 847) return clear();
+    if (dice < 850) return new_generation();
     return let_time_pass();
   }
 
@@ -188,6 +190,13 @@ class walker {
     doing_ = "clear";
     subject_.clear();
     return judge_.judge_clear(subject_.drain());
+  }
+
+  std::string new_generation() {
+    if (plan_.calm) return {};
+    doing_ = "new_generation";
+    subject_.new_generation();
+    return judge_.judge_new_generation(subject_.drain());
   }
 
   /// Mostly small steps; often onto a deadline or one nanosecond before or after it; now and then far ahead,

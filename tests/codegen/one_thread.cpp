@@ -16,6 +16,8 @@ bool put(numbers& c, std::uint64_t k, std::uint64_t v) { return c.put(k, v); }
 bool erase(numbers& c, std::uint64_t k) { return c.erase(k); }
 void clear(numbers& c) { c.clear(); }
 std::size_t maintain(numbers& c) { return c.maintain(); }
+std::uint64_t new_generation(numbers& c) { return c.new_generation(); }
+bool maintain_some(numbers& c) { return c.maintain_some(100); }
 std::uint64_t compute(numbers& c, std::uint64_t k) {
   return c.get_or_compute(k, [](std::uint64_t key) { return key * key; });
 }

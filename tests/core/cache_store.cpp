@@ -33,6 +33,7 @@ static_assert(!cache_store<std::map<std::string, int>, std::string, int>);
 static_assert(!cache_store<words const, std::string, int>, "a store is written to");
 
 static_assert(life_aware_store<words, std::string>);
+static_assert(generational_store<words>);
 static_assert(!life_aware_store<int, std::string>);
 static_assert(!bulk_readable_store<int, std::string, int> && !generational_store<int>);
 

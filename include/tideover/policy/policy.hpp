@@ -31,6 +31,7 @@ struct expiry;
 struct hashing;
 struct listener;
 struct locking;
+struct negative;
 struct normalization;
 struct rng;
 struct weigher;

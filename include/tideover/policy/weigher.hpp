@@ -53,6 +53,11 @@ class weigh_by {
       Key const& key, Value const& value) const {
     return static_cast<std::size_t>(std::invoke(f_, key, value));
   }
+  /// What a key weighs under which nothing is (see `negative_results`), if `F` can say it.
+  template <class Key>
+  requires std::is_invocable_v<F const&, Key const&> std::size_t operator()(Key const& key) const {
+    return static_cast<std::size_t>(std::invoke(f_, key));
+  }
 
  private:
   [[no_unique_address]] F f_{};

@@ -9,6 +9,7 @@
 #include <tideover/error.hpp>
 #include <tideover/instant.hpp>
 #include <tideover/policy/eviction.hpp>
+#include <tideover/policy/expiry.hpp>
 #include <tideover/policy/listener.hpp>
 #include <tideover/policy/rng.hpp>
 #include <tideover/ttl_cache_options.hpp>
@@ -28,8 +29,18 @@ namespace tideover::inline v0::detail {
 
 struct no_links {};
 struct no_weight {};
+struct no_mark {};
 struct no_wheel {
   explicit no_wheel(instant) noexcept {}
+};
+
+/// How long an entry is to live: since its write and, where the policy asks for that, since its last use.
+struct one_life {
+  std::chrono::nanoseconds life;
+};
+struct two_lives {
+  std::chrono::nanoseconds life;
+  std::chrono::nanoseconds idle;
 };
 
 /// What a cache keeps of one entry. Key and value are made when an entry is, and destroyed when the last
@@ -76,9 +87,13 @@ struct cache_node {
   [[no_unique_address]] std::conditional_t<Parts::weigher_type::weighs, std::size_t, no_weight> weight{};
   std::uint32_t hash = 0;
   typename Parts::locking_type::template cell<std::uint32_t> references{0};
-  entry_id next = no_entry;  // free list, or chain of the removed
+  /// Free list, or chain of the removed; while it is resident, the lower bits of its generation.
+  entry_id next = no_entry;
   state where = state::vacant;
   removal_cause cause{};
+  std::uint8_t generation_above = 0;  // bits 32 to 39
+  /// The value was never made: the entry says that there is none.
+  [[no_unique_address]] std::conditional_t<Parts::negative_type::remembers, bool, no_mark> nothing{};
 };
 
 /// Entries on their way out: unlinked under the lock, told and destroyed after it.
@@ -97,8 +112,10 @@ struct cache_flight {
   entry_id next = no_entry;
   std::uint32_t hash = 0;
   typename Parts::locking_type::template cell<std::uint32_t> references{0};  // the leader and the joined
+  std::uint64_t generation = 0;
   bool registered = false;  // later calls find it; if not, the key was written or erased since it began
   bool failed = false;
+  bool nothing = false;  // it succeeded, and there is no value
   failure why{};
 };
 
@@ -113,6 +130,7 @@ struct shard_counts {
   std::uint64_t computations_failed = 0;
   std::uint64_t coalesced = 0;
   std::uint64_t discarded = 0;
+  std::uint64_t negative_hits = 0;
 };
 
 /// A part of a cache with a lock of its own: index, entries, policies and running computations of the keys
@@ -130,11 +148,14 @@ class alignas(cache_line) cache_shard {
   using expiry_type = typename Parts::expiry_type;
   using allocator_type = typename Parts::allocator_type;
   using total_type = typename Parts::locking_type::template cell<std::size_t>;
+  using generation_type = typename Parts::locking_type::template cell<std::uint64_t>;
   static constexpr bool expires = expiry_type::expires;
   static constexpr bool weighs = Parts::weigher_type::weighs;
+  static constexpr bool remembers = Parts::negative_type::remembers;
+  using life_type = std::conditional_t<idle_expiry_policy<expiry_type>, two_lives, one_life>;
 
   cache_shard(eviction_type const& eviction, std::size_t capacity, instant now, std::uint64_t seed,
-              total_type& total_weight, allocator_type const& allocator)
+              total_type& total_weight, generation_type const& generation, allocator_type const& allocator)
       : nodes_(allocator),
         index_(allocator),
         flights_(allocator),
@@ -142,7 +163,9 @@ class alignas(cache_line) cache_shard {
         eviction_(eviction),
         wheel_(now),
         rng_(seed),
-        total_weight_(&total_weight) {
+        total_weight_(&total_weight),
+        generation_(&generation),
+        seen_(generation.load(std::memory_order_relaxed)) {
     set_capacity(capacity);
     index_.reserve(std::min(capacity, reserve_at_most), hash_of_node());
   }
@@ -169,7 +192,46 @@ class alignas(cache_line) cache_shard {
     capacity_ = capacity;
   }
 
-  /// The resident entry of `key`, expired or not.
+  // Generations. An entry of an older one is as good as gone; it is freed when somebody meets it, or by a
+  // sweep over the slots, of which each put does a little.
+
+  /// First of all that look at entries with the lock held: takes notice of a new generation.
+  void catch_up() noexcept {
+    // Acquire: pairs with the release in new_generation. Who sees the new one sees what led to it, so what is
+    // computed from then on is computed from that.
+    std::uint64_t const current = generation_->load(std::memory_order_acquire);
+    if (current == seen_) return;
+    seen_ = current;
+    outdated_ = index_.size();
+    swept_ = 0;
+  }
+  /// Whether the resident entry is of an older generation. 40 bits of it are compared: an entry would have to
+  /// stay untouched by any write to its shard for as many generations to be taken for a new one.
+  bool outdated(entry_id id) const noexcept {
+    node const& n = nodes_[id];
+    return n.next != static_cast<entry_id>(seen_) ||
+           n.generation_above != static_cast<std::uint8_t>(seen_ >> 32);
+  }
+  /// Whether the resident entry is of no more use, and of what it will be said to have died.
+  bool dead(expiry_type const& expiry, entry_id id, instant now) noexcept {
+    return outdated(id) || expired(expiry, id, now);
+  }
+  removal_cause death_of(entry_id id) const noexcept {
+    return outdated(id) ? removal_cause::cleared : removal_cause::expired;
+  }
+  /// Removes entries of older generations, looking at no more than `steps` slots; returns how many it
+  /// removed.
+  std::size_t remove_outdated(std::size_t& steps, removed_chain& gone) noexcept {
+    std::size_t n = 0;
+    for (; outdated_ != 0 && steps != 0; --steps, ++swept_) {  // none that is outdated lies behind
+      if (nodes_[swept_].where != node::state::resident || !outdated(swept_)) continue;
+      unlink(swept_, removal_cause::cleared, gone);
+      ++n;
+    }
+    return n;
+  }
+
+  /// The resident entry of `key`, dead or not.
   template <class Hashing, class K>
   entry_id find(Hashing const& hashing, std::uint64_t hash, K const& key) {
     return index_.find(hash, [&](entry_id id) {
@@ -184,6 +246,16 @@ class alignas(cache_line) cache_shard {
       return false;
     }
   }
+  /// Whether the entry says that there is nothing.
+  bool is_nothing([[maybe_unused]] entry_id id) const noexcept {
+    if constexpr (remembers) {
+      return nodes_[id].nothing;
+    } else {
+      return false;
+    }
+  }
+  /// A use that does not prolong a life: what is asked for often is not the more missing for it.
+  void touch_nothing(entry_id id) noexcept { eviction_.on_hit(hooks(), id); }
   void touch(expiry_type const& expiry, entry_id id, instant now) noexcept {
     eviction_.on_hit(hooks(), id);
     if constexpr (expires) expiry.on_hit(nodes_[id].expiry, now);
@@ -223,25 +295,26 @@ class alignas(cache_line) cache_shard {
     n.hash = static_cast<std::uint32_t>(hash);
     n.where = node::state::vacant;
     n.references.store(1, std::memory_order_relaxed);
+    if constexpr (remembers) n.nothing = false;
     return std::exchange(slot.id, no_entry);
   }
   /// May throw; `link` may not, after it.
   void reserve_one_more() { index_.reserve_one_more(hash_of_node()); }
 
-  void link(expiry_type const& expiry, std::uint64_t hash, entry_id id, instant now,
-            std::chrono::nanoseconds life, std::size_t weight) noexcept {
+  void link(expiry_type const& expiry, std::uint64_t hash, entry_id id, instant now, life_type const& life,
+            std::size_t weight) noexcept {
     node& n = nodes_[id];
     weigh(n, weight);
     if constexpr (expires) {
-      expiry.on_write(n.expiry, now, life);
+      begin_life(expiry, n, now, life);
       wheel_.insert(wheel_links(), id, expiry.deadline(n.expiry));
     }
-    n.where = node::state::resident;
+    settle(n);
     index_.insert(hash, id);
     eviction_.on_insert(hooks(), id);
   }
   /// The entry's value is another one since just now.
-  void rewritten(expiry_type const& expiry, entry_id id, instant now, std::chrono::nanoseconds life,
+  void rewritten(expiry_type const& expiry, entry_id id, instant now, life_type const& life,
                  std::size_t weight) noexcept {
     unweigh(nodes_[id]);
     weigh(nodes_[id], weight);
@@ -249,7 +322,7 @@ class alignas(cache_line) cache_shard {
     if constexpr (expires) {
       node& n = nodes_[id];
       instant const before = expiry.deadline(n.expiry);
-      expiry.on_write(n.expiry, now, life);
+      begin_life(expiry, n, now, life);
       if (expiry.deadline(n.expiry) < before) {  // later is found out by the wheel when it comes up
         wheel_.remove(wheel_links(), id);
         wheel_.insert(wheel_links(), id, expiry.deadline(n.expiry));
@@ -257,8 +330,8 @@ class alignas(cache_line) cache_shard {
     }
   }
   /// Puts `id` in the place of the resident `old`, which leaves as replaced.
-  void substitute(expiry_type const& expiry, entry_id old, entry_id id, instant now,
-                  std::chrono::nanoseconds life, std::size_t weight, removed_chain& gone) noexcept {
+  void substitute(expiry_type const& expiry, entry_id old, entry_id id, instant now, life_type const& life,
+                  std::size_t weight, removed_chain& gone) noexcept {
     node& o = nodes_[old];
     node& n = nodes_[id];
     weigh(n, weight);
@@ -271,10 +344,10 @@ class alignas(cache_line) cache_shard {
     }
     if constexpr (expires) {
       wheel_.remove(wheel_links(), old);
-      expiry.on_write(n.expiry, now, life);
+      begin_life(expiry, n, now, life);
       wheel_.insert(wheel_links(), id, expiry.deadline(n.expiry));
     }
-    n.where = node::state::resident;
+    settle(n);
     leave(old, removal_cause::replaced, gone);
   }
 
@@ -294,17 +367,20 @@ class alignas(cache_line) cache_shard {
       for (;; ++n) {
         entry_id const id = wheel_.take_due(now, steps, wheel_links(), deadlines);
         if (id == no_entry) break;
-        unlink_from_the_rest(id, removal_cause::expired, gone);
+        unlink_from_the_rest(id, death_of(id), gone);
       }
     }
     return n;
   }
-  /// Evicts one entry; false if the policy names none. If its time was up, that is the cause.
+  /// Makes room: for nothing by entries that are outdated, if there are some near, else by evicting one;
+  /// false if the policy names none. If its time was up, that is the cause.
   bool evict_one([[maybe_unused]] expiry_type const& expiry, instant now, removed_chain& gone) noexcept {
     if (index_.empty()) return false;
+    std::size_t steps = outdated_steps;
+    if (remove_outdated(steps, gone) != 0) return true;
     entry_id const id = eviction_.victim(hooks());
     if (id == no_entry) return false;
-    unlink(id, expired(expiry, id, now) ? removal_cause::expired : removal_cause::evicted, gone);
+    unlink(id, dead(expiry, id, now) ? death_of(id) : removal_cause::evicted, gone);
     return true;
   }
   bool over_capacity() const noexcept { return !weighs && index_.size() > capacity_; }
@@ -315,7 +391,8 @@ class alignas(cache_line) cache_shard {
   entry_id find_flight(Hashing const& hashing, std::uint64_t hash, K const& key) {
     return flight_index_.find(hash, [&](entry_id id) {
       flight_record const& f = flights_[id];
-      return f.hash == static_cast<std::uint32_t>(hash) && hashing.equal(nodes_[f.node].key, key);
+      return f.generation == seen_ && f.hash == static_cast<std::uint32_t>(hash) &&
+             hashing.equal(nodes_[f.node].key, key);
     });
   }
   flight_record& flight_at(entry_id id) noexcept { return flights_[id]; }
@@ -332,12 +409,16 @@ class alignas(cache_line) cache_shard {
     f.node = made;
     f.hash = static_cast<std::uint32_t>(hash);
     f.references.store(1, std::memory_order_relaxed);
+    f.generation = seen_;
     f.registered = true;
     f.failed = false;
+    f.nothing = false;
     flight_index_.insert(hash, id);
     f.sync.lead();
     return id;
   }
+  /// Whether its result may be stored: nothing has happened to its key since it began.
+  bool is_wanted(flight_record const& f) const noexcept { return f.registered && f.generation == seen_; }
   /// Later calls do not find it any more, and if it was found until now, its result will not be stored.
   void forget_flight(entry_id id) noexcept {
     if (id == no_entry) return;
@@ -366,6 +447,7 @@ class alignas(cache_line) cache_shard {
 
   /// A share of the life, chosen anew for each entry.
   std::chrono::nanoseconds shortened(std::chrono::nanoseconds life, double jitter) noexcept {
+    if (life == std::chrono::nanoseconds::max()) return life;
     double const cut = static_cast<double>(life.count()) * jitter * to_unit_interval(rng_());
     return std::max(life - std::chrono::nanoseconds(static_cast<std::int64_t>(cut)),
                     std::chrono::nanoseconds(1));
@@ -374,7 +456,7 @@ class alignas(cache_line) cache_shard {
   /// Without the lock, with the last reference.
   void destroy(entry_id id) noexcept {
     node& n = nodes_[id];
-    std::destroy_at(std::addressof(n.value));
+    if (!is_nothing(id)) std::destroy_at(std::addressof(n.value));
     std::destroy_at(std::addressof(n.key));
   }
   /// Without the lock: an entry whose value was never made.
@@ -383,6 +465,8 @@ class alignas(cache_line) cache_shard {
  private:
   /// An index for so many entries is made at once; larger caches grow into theirs.
   static constexpr std::size_t reserve_at_most = std::size_t{1} << 20;
+  /// How many slots are looked at for an outdated entry before a live one has to go.
+  static constexpr std::size_t outdated_steps = 8;
   /// Nobody is told and nothing has to be destroyed: the slot is free as soon as it is unlinked.
   static constexpr bool leaves_at_once = Parts::is_silent && std::is_trivially_destructible_v<key_type> &&
                                          std::is_trivially_destructible_v<value_type>;
@@ -419,6 +503,13 @@ class alignas(cache_line) cache_shard {
     return [this](entry_id id) noexcept { return nodes_[id].hash; };
   }
 
+  static void begin_life(expiry_type const& expiry, node& n, instant now, life_type const& life) noexcept {
+    if constexpr (idle_expiry_policy<expiry_type>) {
+      expiry.on_write(n.expiry, now, life.life, life.idle);
+    } else {
+      expiry.on_write(n.expiry, now, life.life);
+    }
+  }
   entry_id acquire_slot() {
     // Acquire: pairs with the release in give_back.
     if (!nodes_.has_free() && returned_.load(std::memory_order_relaxed) != no_entry) {
@@ -442,8 +533,14 @@ class alignas(cache_line) cache_shard {
   void unweigh([[maybe_unused]] node& n) noexcept {
     if constexpr (weighs) total_weight_->fetch_sub(n.weight, std::memory_order_relaxed);
   }
+  void settle(node& n) noexcept {
+    n.where = node::state::resident;
+    n.next = static_cast<entry_id>(seen_);
+    n.generation_above = static_cast<std::uint8_t>(seen_ >> 32);
+  }
   void leave(entry_id id, removal_cause cause, removed_chain& gone) noexcept {
     node& n = nodes_[id];
+    if (outdated(id)) --outdated_;
     unweigh(n);
     ++counts.removed[static_cast<std::size_t>(cause)];
     n.where = node::state::removed;
@@ -469,6 +566,10 @@ class alignas(cache_line) cache_shard {
   [[no_unique_address]] std::conditional_t<expires, timing_wheel, no_wheel> wheel_;
   [[no_unique_address]] typename Parts::rng_type rng_;
   total_type* total_weight_;
+  generation_type const* generation_;
+  std::uint64_t seen_;        // the generation that entries are of now
+  std::size_t outdated_ = 0;  // resident entries of older ones
+  entry_id swept_ = 0;        // the slots before it hold none of them
 };
 
 }  // namespace tideover::inline v0::detail
