@@ -11,6 +11,7 @@
 #include <tideover/policy/eviction.hpp>
 #include <tideover/policy/eviction/fifo.hpp>
 #include <tideover/policy/eviction/lru.hpp>
+#include <tideover/policy/eviction/steered.hpp>
 #include <tideover/policy/eviction/unbounded.hpp>
 #include <tideover/policy/expiry.hpp>
 #include <tideover/policy/expiry/after_access.hpp>
@@ -90,7 +91,7 @@ class ttl_cache {
   using key_type = Key;
   using mapped_type = Value;
   using options = ttl_cache_options;
-  using eviction_type = policy_for<axis::eviction, lru, Policies...>;
+  using eviction_type = policy_for<axis::eviction, steered, Policies...>;
   using expiry_type = policy_for<axis::expiry, after_write, Policies...>;
   using locking_type = policy_for<axis::locking, sharded<>, Policies...>;
   using clock_type = policy_for<axis::clock, coarse, Policies...>;

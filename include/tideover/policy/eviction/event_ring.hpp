@@ -6,24 +6,22 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace tideover::inline v0 {
+namespace tideover::inline v0::eviction_parts {
 
 /// Small numbers on their way from any thread to whoever comes by to take them: a ring with room for 64.
 /// Nobody waits: what comes to a full ring is lost, and if somebody is taking already, others go on.
 template <class Locking>
 class event_ring {
  public:
-  /// How many are in the ring now, this one included; 0 if it was full.
-  std::uint32_t push(std::uint32_t event) noexcept {
+  /// Whether there was room.
+  bool push(std::uint32_t event) noexcept {
     std::uint32_t at = head_.load(std::memory_order_relaxed);
-    std::uint32_t before = 0;
     do {
-      // Acquire: pairs with the release in `take`; the slot is empty when we see it as free.
-      before = at - tail_.load(std::memory_order_acquire);
-      if (before >= room) return 0;
+      // Acquire: pairs with the release in `take_all`; the slot is empty when we see it as free.
+      if (at - tail_.load(std::memory_order_acquire) >= room) return false;
     } while (!head_.compare_exchange_weak(at, at + 1, std::memory_order_relaxed, std::memory_order_relaxed));
     slots_[at % room].store(event | present, std::memory_order_relaxed);
-    return before + 1;
+    return true;
   }
 
   /// Calls `f(event)` for each event, unless somebody else does just now.
@@ -72,4 +70,4 @@ class event_ring {
   std::array<cell<std::uint64_t>, room> slots_{};
 };
 
-}  // namespace tideover::inline v0
+}  // namespace tideover::inline v0::eviction_parts

@@ -8,7 +8,7 @@ namespace tideover::inline v0 {
 
 /// Evicts the entry that was inserted first, however often it was used since; a replaced value keeps its
 /// place. A hit costs nothing at all. 8 bytes an entry.
-class fifo : public one_queue<linked_hook> {
+class fifo : public eviction_parts::one_queue<eviction_parts::linked_hook> {
  public:
   static constexpr bool hits_need_no_lock = true;
 

@@ -10,7 +10,7 @@
 #include <memory>
 #include <vector>
 
-namespace tideover::inline v0 {
+namespace tideover::inline v0::eviction_parts {
 
 /// Which keys were evicted lately? Remembers the last `life` keys that were added, give or take: sets of four
 /// slots, each with 16 bits of the key's hash and the time when it was added, counted in additions; a key
@@ -88,4 +88,4 @@ class ghost_table {
   std::uint16_t now_ = 0;
 };
 
-}  // namespace tideover::inline v0
+}  // namespace tideover::inline v0::eviction_parts

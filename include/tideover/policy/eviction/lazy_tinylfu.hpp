@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <utility>
 
-namespace tideover::inline v0 {
+namespace tideover::inline v0::eviction_parts {
 
 /// Whether `candidate` is worth more than `victim`: more frequent; or it came back after it had been evicted,
 /// where `welcome_back`; or by chance. The chance is for one who knows the hash function after all and has
@@ -126,4 +126,4 @@ class key_sample {
   std::size_t one_in_;
 };
 
-}  // namespace tideover::inline v0
+}  // namespace tideover::inline v0::eviction_parts

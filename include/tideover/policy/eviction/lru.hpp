@@ -8,7 +8,7 @@ namespace tideover::inline v0 {
 
 /// Evicts the entry that was used least recently. Predictable and cheap: 8 bytes an entry, a list move for a
 /// hit. A scan or a loop larger than the cache empties it of everything worth keeping.
-class lru : public one_queue<linked_hook> {
+class lru : public eviction_parts::one_queue<eviction_parts::linked_hook> {
  public:
   template <class Hooks>
   void on_hit(Hooks hooks, entry_id id) noexcept {

@@ -3,7 +3,7 @@
 
 #include <tideover/policy/eviction.hpp>
 
-namespace tideover::inline v0 {
+namespace tideover::inline v0::eviction_parts {
 
 /// What policies with a single queue are made of: new entries come in at the front, and a policy derived from
 /// this says what a hit means and who leaves.
@@ -31,4 +31,4 @@ struct linked_hook {
   entry_links links;
 };
 
-}  // namespace tideover::inline v0
+}  // namespace tideover::inline v0::eviction_parts

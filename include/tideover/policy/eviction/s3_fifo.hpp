@@ -3,7 +3,7 @@
 
 #include <tideover/config.hpp>
 #include <tideover/policy/eviction.hpp>
-#include <tideover/policy/eviction/ghost_table.hpp>
+#include <tideover/policy/eviction/ghost_queue.hpp>
 
 #include <algorithm>
 #include <array>
@@ -138,7 +138,7 @@ class s3_fifo::shared {
   shared(std::size_t capacity, std::size_t shards, std::uint64_t, Allocator const& allocator)
       : ghosts_(made(capacity, shards, allocator)) {}
 
-  auto& ghost(std::size_t shard) noexcept { return ghosts_[shard].table; }
+  auto& ghost(std::size_t shard) noexcept { return ghosts_[shard].queue; }
   void set_capacity(std::size_t capacity) {
     ghosts other = made(capacity, ghosts_.size(), Allocator(ghosts_.get_allocator()));
     ghosts_.swap(other);
@@ -146,8 +146,8 @@ class s3_fifo::shared {
 
  private:
   struct alignas(cache_line) part {
-    part(std::size_t life, Allocator const& allocator) : table(life + life / 4, life, allocator) {}
-    ghost_table<Allocator> table;
+    part(std::size_t most, Allocator const& allocator) : queue(most, allocator) {}
+    eviction_parts::ghost_queue<Allocator> queue;
   };
   using ghosts = std::vector<part, typename std::allocator_traits<Allocator>::template rebind_alloc<part>>;
 

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace tideover::inline v0 {
+namespace tideover::inline v0::eviction_parts {
 
 /// The queues of W-TinyLFU (Einziger, Eytan, Friedman and Manes, "Adaptive software cache management",
 /// Middleware 2018), made so that a hit only sets a bit: a window for what is new, and a main part of two
@@ -176,4 +176,4 @@ class segments {
   int left_ = chances;
 };
 
-}  // namespace tideover::inline v0
+}  // namespace tideover::inline v0::eviction_parts

@@ -3,18 +3,17 @@
 
 #include <tideover/policy/eviction.hpp>
 #include <tideover/policy/eviction/ghost_table.hpp>
+#include <tideover/policy/eviction/hash_slots.hpp>
 #include <tideover/policy/eviction/lazy_tinylfu.hpp>
 #include <tideover/policy/eviction/segments.hpp>
-#include <tideover/policy/hashing.hpp>
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
 
-namespace tideover::inline v0 {
+namespace tideover::inline v0::eviction_parts {
 
 /// A cache in miniature that holds no values, made of the very queues of the real one: what would it have
 /// answered, had it worked at this point? It reads the real cache's sketch and writes nothing to it.
@@ -31,7 +30,7 @@ class shadow_cache {
       : at_(at),
         capacity_(capacity),
         entries_(capacity + 1, entry_allocator(allocator)),
-        index_(std::bit_ceil(2 * (capacity + 1)), no_entry, index_allocator(allocator)),
+        index_(capacity + 1, allocator),
         ghost_(at.welcomes_back ? capacity : 0, capacity, allocator) {
     queues_.set_bound(capacity);
     queues_.set_window(at.window);
@@ -41,16 +40,14 @@ class shadow_cache {
   template <class Sketch>
   bool access(std::uint32_t hash, Sketch const& sketch, std::uint64_t& random) noexcept {
     view const hooks{this};
-    std::size_t at = home(hash);
-    for (; index_[at] != no_entry; at = (at + 1) & mask()) {
-      entry& e = entries_[index_[at]];
-      if (e.hash != hash) continue;
-      e.queue.mark = segments::used;
+    entry_id const here = index_.find(hash, hashes());
+    if (here != no_entry) {
+      entries_[here].queue.mark = segments::used;
       return true;
     }
     entry_id const id = spare_ != no_entry ? std::exchange(spare_, no_entry) : made_++;
     entries_[id].hash = hash;
-    index_[at] = id;
+    index_.insert(hash, id);
     auto const note = [](std::uint32_t) noexcept {};
     queues_.insert(hooks, id, 0, at_.welcomes_back && ghost_.take(hash), note);
     if (queues_.size() > capacity_) {
@@ -58,7 +55,7 @@ class shadow_cache {
       entry_id const out =
           queues_.victim(hooks, note, [&](entry_id c, entry_id v) noexcept { return by(hooks, c, v); });
       queues_.remove(hooks, out);
-      forget(out);
+      index_.erase(entries_[out].hash, out, hashes());
       if (at_.welcomes_back) ghost_.add(entries_[out].hash);
       spare_ = out;
     }
@@ -82,7 +79,6 @@ class shadow_cache {
     std::uint32_t hash = 0;
   };
   using entry_allocator = typename std::allocator_traits<Allocator>::template rebind_alloc<entry>;
-  using index_allocator = typename std::allocator_traits<Allocator>::template rebind_alloc<entry_id>;
   struct view {
     shadow_cache* self;
     segments::hook& operator[](entry_id id) const noexcept { return self->entries_[id].queue; }
@@ -93,31 +89,18 @@ class shadow_cache {
     }
   };
 
-  std::size_t mask() const noexcept { return index_.size() - 1; }
-  std::size_t home(std::uint32_t hash) const noexcept {
-    return static_cast<std::size_t>(hash * hash_detail::odd_3 >> 32) & mask();
-  }
-  /// Linear probing without tombstones: what follows moves up (Knuth, volume 3, algorithm 6.4 R).
-  void forget(entry_id id) noexcept {
-    std::size_t hole = home(entries_[id].hash);
-    while (index_[hole] != id) hole = (hole + 1) & mask();
-    for (std::size_t next = (hole + 1) & mask(); index_[next] != no_entry; next = (next + 1) & mask()) {
-      std::size_t const wants = home(entries_[index_[next]].hash);
-      if (((next - wants) & mask()) < ((next - hole) & mask())) continue;
-      index_[hole] = index_[next];
-      hole = next;
-    }
-    index_[hole] = no_entry;
+  auto hashes() const noexcept {
+    return [this](entry_id id) noexcept { return entries_[id].hash; };
   }
 
   point at_;
   std::size_t capacity_;
   segments queues_;
   std::vector<entry, entry_allocator> entries_;
-  std::vector<entry_id, index_allocator> index_;
+  hash_slots<Allocator> index_;
   ghost_table<Allocator> ghost_;
   entry_id made_ = 0;
   entry_id spare_ = no_entry;
 };
 
-}  // namespace tideover::inline v0
+}  // namespace tideover::inline v0::eviction_parts

@@ -9,19 +9,24 @@
 
 namespace tideover::inline v0 {
 
+namespace eviction_parts {
+
 struct sieve_hook {
   entry_links links;
-  std::uint8_t visited = 0;
+  std::uint8_t visited = 0;  // the round in which it was used last; 0: not since the hand came by
 };
+
+}  // namespace eviction_parts
 
 /// SIEVE (Zhang, Yang, Yue, Vigfusson and Rashmi, NSDI 2024): a hit sets a bit; a hand that goes from the
 /// oldest entry to the newest clears bits until it meets an entry without one, which leaves. Simple, and good
 /// where popularity is stable, as on the web.
 ///
 /// Known to lock up: when all old entries carry the bit, the hand evicts each new entry before its second use
-/// and never comes back for the old ones. Guard: when as many entries have left as the cache holds, and the
-/// hand met no bit meanwhile, it goes back to the oldest. 9 bytes an entry; a hit writes one byte at most.
-class sieve : public one_queue<sieve_hook> {
+/// and never comes back for the old ones. Guard: when twice as many entries have left as the cache holds, the
+/// hand met no bit meanwhile, and the oldest entries had no hit either, it goes back to the oldest. 9 bytes
+/// an entry; a hit writes one byte at most.
+class sieve : public eviction_parts::one_queue<eviction_parts::sieve_hook> {
  public:
   static constexpr bool hits_need_no_lock = true;
 
@@ -33,9 +38,10 @@ class sieve : public one_queue<sieve_hook> {
     newest_ = id;
   }
   template <class Hooks>
-  void on_hit(Hooks hooks, entry_id id) const noexcept {
+  void on_hit(Hooks hooks, entry_id id) noexcept {
     auto const visited = hooks.relaxed(hooks[id].visited);
-    if (visited.load() == 0) visited.store(1);
+    std::uint8_t const now = hooks.relaxed(round_).load();
+    if (visited.load() != now) visited.store(now);
   }
   template <class Hooks>
   void on_remove(Hooks hooks, entry_id id) noexcept {
@@ -46,7 +52,7 @@ class sieve : public one_queue<sieve_hook> {
   }
   template <class Hooks>
   void on_replace(Hooks hooks, entry_id old, entry_id id) noexcept {
-    hooks.relaxed(hooks[id].visited).store(1);
+    hooks.relaxed(hooks[id].visited).store(round_);
     queue_.replace(links_of(hooks), old, id);
     if (hand_ == old) hand_ = id;
     if (newest_ == old) newest_ = id;
@@ -54,10 +60,7 @@ class sieve : public one_queue<sieve_hook> {
   template <class Hooks>
   entry_id victim(Hooks hooks) noexcept {
     if (queue_.empty()) return no_entry;
-    if (in_vain_ >= size_) {
-      in_vain_ = 0;
-      hand_ = no_entry;
-    }
+    if (in_vain_ >= in_vain_at_most * size_) end_round(hooks);
     for (int steps = 0;; ++steps) {
       // Beyond the newest that was there before this one came in, the oldest is next.
       if (hand_ == no_entry || hand_ == newest_) hand_ = queue_.back();
@@ -69,10 +72,28 @@ class sieve : public one_queue<sieve_hook> {
       hand_ = hooks[hand_].links.previous;
     }
     ++in_vain_;
-    return hand_;  // on_remove moves the hand on
+    entry_id const leaving = hand_;
+    hand_ = hooks[leaving].links.previous;
+    if (hand_ == newest_) hand_ = no_entry;
+    return leaving;
   }
 
  private:
+  /// The hand has met no bit for long. Were those that it left behind of any use?
+  template <class Hooks>
+  void end_round(Hooks hooks) noexcept {
+    bool of_use = false;
+    entry_id id = queue_.back();
+    for (int i = 0; i != looked_at && id != no_entry && !of_use; ++i, id = hooks[id].links.previous) {
+      of_use = hooks.relaxed(hooks[id].visited).load() == round_;
+    }
+    if (!of_use) hand_ = no_entry;
+    in_vain_ = 0;
+    hooks.relaxed(round_).store(round_ == 1 ? std::uint8_t{2} : std::uint8_t{1});
+  }
+
+  static constexpr std::size_t in_vain_at_most = 2;  // evictions without meeting a bit, for each entry
+  static constexpr int looked_at = 256;
   /// A bound for the time of one eviction; no trace was found that comes near it often.
   static constexpr int most_steps = 4096;
 
@@ -80,6 +101,7 @@ class sieve : public one_queue<sieve_hook> {
   entry_id newest_ = no_entry;
   std::size_t size_ = 0;
   std::size_t in_vain_ = 0;
+  std::uint8_t round_ = 1;
 };
 
 }  // namespace tideover::inline v0

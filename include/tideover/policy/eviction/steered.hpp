@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace tideover::inline v0 {
@@ -28,7 +29,7 @@ namespace tideover::inline v0 {
 /// The best hit ratio of the stock policies, and no bad case known: the default. A hit sets one bit, if it is
 /// not set; only a key of the sample costs more, now and then. 10 bytes an entry; 8 for the sketch, 4 for the
 /// ghost and 1 to 5 for the shadows; for the smallest caches a few KB in all.
-class steered : public lazy_tinylfu {
+class steered : public eviction_parts::lazy_tinylfu {
  public:
   template <class Locking, class Allocator>
   class shared;
@@ -58,7 +59,7 @@ class steered : public lazy_tinylfu {
 template <class Locking, class Allocator>
 class steered::shared {
  public:
-  using shadow = shadow_cache<Allocator>;
+  using shadow = eviction_parts::shadow_cache<Allocator>;
   using point = typename shadow::point;
 
   shared(std::size_t capacity, std::size_t shards, std::uint64_t seed, Allocator const& allocator)
@@ -80,7 +81,8 @@ class steered::shared {
   /// A key of the sample was asked for.
   void record(std::uint32_t hash) noexcept {
     if constexpr (Locking::is_shared) {
-      if (events_.push(hash) >= at_once) events_.take([this](std::uint32_t h) noexcept { witness(h); });
+      events_.push(hash);
+      events_.take([this](std::uint32_t h) noexcept { witness(h); });
     } else {
       witness(hash);
     }
@@ -101,21 +103,20 @@ class steered::shared {
  private:
   static constexpr std::size_t count = 3;
   static constexpr std::array<point, count> points = {{{0.01, false}, {0.20, true}, {1.0, false}}};
-  static constexpr std::size_t most_one_in = 16;
-  static constexpr std::uint32_t at_once = 16;  // events that are worth looking at together
-  static constexpr double memory = 0.95;        // of a vote at the next one: about 20 capacities of requests
-  static constexpr double significance = 1.5;   // in standard deviations of the difference
+  static constexpr std::size_t most_one_in = 64;
+  static constexpr double memory = 0.95;       // of a vote at the next one: about 20 capacities of requests
+  static constexpr double significance = 1.5;  // in standard deviations of the difference
 
   struct alignas(cache_line) part {
     part(std::size_t capacity, Allocator const& allocator) : table(capacity, capacity, allocator) {}
-    ghost_table<Allocator> table;
+    eviction_parts::ghost_table<Allocator> table;
   };
   using ghosts = std::vector<part, typename std::allocator_traits<Allocator>::template rebind_alloc<part>>;
   using shadows =
       std::vector<shadow, typename std::allocator_traits<Allocator>::template rebind_alloc<shadow>>;
   /// The sample and those who replay it.
   struct watch {
-    key_sample sample;
+    eviction_parts::key_sample sample;
     shadows at;
     std::uint64_t events_per_vote;
     std::uint64_t events_per_tick;
@@ -134,7 +135,7 @@ class steered::shared {
     return all;
   }
   static watch watched(std::size_t capacity, std::uint64_t seed, Allocator const& allocator) {
-    key_sample const sample(capacity, most_one_in, seed ^ hash_detail::odd_1);
+    eviction_parts::key_sample const sample(capacity, most_one_in, seed ^ hash_detail::odd_1);
     watch w{sample, shadows(typename shadows::allocator_type(allocator)),
             std::max<std::size_t>(64, capacity) / sample.one_in(),
             std::max<std::size_t>(1, capacity / sample.one_in() / 50)};
@@ -184,7 +185,7 @@ class steered::shared {
   std::uint64_t seen_ = 0;
   typename Locking::template cell<std::uint8_t> now_at_{0};
   typename Locking::template cell<std::uint8_t> tick_{0};
-  event_ring<Locking> events_;
+  eviction_parts::event_ring<Locking> events_;
 };
 
 }  // namespace tideover::inline v0

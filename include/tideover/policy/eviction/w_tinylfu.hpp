@@ -16,7 +16,7 @@ namespace tideover::inline v0 {
 /// 2017) with a window of `Percent` of the entries, in the lazy form: a hit sets one bit. Small windows serve
 /// frequency, large ones recency. 10 bytes an entry and 8 of sketch.
 template <unsigned Percent>
-class w_tinylfu_fixed : public lazy_tinylfu {
+class w_tinylfu_fixed : public eviction_parts::lazy_tinylfu {
   static_assert(Percent <= 100, "tideover::w_tinylfu_fixed: the window is 0 to 100 percent");
 
  public:
@@ -51,7 +51,7 @@ class w_tinylfu_fixed : public lazy_tinylfu {
 /// 2018), from 10 %: after each ten capacities of requests it goes on in the direction that did good, or
 /// turns round, in steps that become smaller until the ratio jumps. The ratio is that of a sample of the
 /// keys. In the lazy form: a hit sets one bit. 10 bytes an entry and 8 of sketch.
-class w_tinylfu : public lazy_tinylfu {
+class w_tinylfu : public eviction_parts::lazy_tinylfu {
  public:
   template <class Locking, class Allocator>
   class shared;
@@ -101,12 +101,12 @@ class w_tinylfu::shared {
 
   void set_capacity(std::size_t capacity) {
     sketch_.set_capacity(capacity);
-    sample_ = key_sample(capacity, most_one_in, seed_);
+    sample_ = eviction_parts::key_sample(capacity, most_one_in, seed_);
     set_period(capacity);
   }
 
  private:
-  static constexpr std::size_t most_one_in = 16;
+  static constexpr std::size_t most_one_in = 64;
   static constexpr double first_window = 0.1;
   static constexpr double first_step = 0.0625;
   static constexpr double decay = 0.98;
@@ -129,7 +129,7 @@ class w_tinylfu::shared {
 
   std::uint64_t seed_;
   frequency_sketch<Locking, Allocator> sketch_;
-  key_sample sample_;
+  eviction_parts::key_sample sample_;
   std::uint64_t period_ = 0;
   std::uint64_t misses_per_tick_ = 1;
   double before_ = 0;
