@@ -74,7 +74,9 @@ class s3_fifo {
       entry_id const id = sizes_[main] - late[main] > main_target() || sizes_[small] - late[small] == 0
                               ? last_of_main(hooks)
                               : last_of_small(hooks, late[small]);
-      if (id != no_entry) return id;
+      if (id == no_entry) continue;
+      if (late[main] != 0) queues_[main].move_to_front(links_of(hooks), newest_);  // it comes in last
+      return id;
     }
   }
 
@@ -120,7 +122,7 @@ class s3_fifo {
       auto const uses = hooks.relaxed(hooks[id].uses);
       std::uint8_t const n = uses.load();
       if (n == 0 && id != newest_) return id;
-      if (n != 0) uses.store(static_cast<std::uint8_t>(n - 1));
+      if (id != newest_) uses.store(static_cast<std::uint8_t>(n - 1));
       queues_[main].move_to_front(links_of(hooks), id);
     }
   }
