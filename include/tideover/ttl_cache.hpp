@@ -12,6 +12,7 @@
 #include <tideover/policy/eviction.hpp>
 #include <tideover/policy/eviction/fifo.hpp>
 #include <tideover/policy/eviction/lru.hpp>
+#include <tideover/policy/eviction/steered.hpp>
 #include <tideover/policy/eviction/unbounded.hpp>
 #include <tideover/policy/expiry.hpp>
 #include <tideover/policy/expiry/after_access.hpp>
@@ -99,7 +100,7 @@ class ttl_cache {
   using key_type = Key;
   using mapped_type = Value;
   using options = ttl_cache_options;
-  using eviction_type = policy_for<axis::eviction, lru, Policies...>;
+  using eviction_type = policy_for<axis::eviction, steered, Policies...>;
   using expiry_type = policy_for<axis::expiry, after_write, Policies...>;
   using locking_type = policy_for<axis::locking, sharded<>, Policies...>;
   using clock_type = policy_for<axis::clock, coarse, Policies...>;
@@ -151,9 +152,10 @@ class ttl_cache {
         listener_(detail::take_policy<listener_type>(std::forward<P>(policies)...)),
         expiry_(detail::take_policy<expiry_type>(std::forward<P>(policies)...)),
         allocator_(detail::take_policy<allocator_policy_type>(std::forward<P>(policies)...).allocator()),
+        seeds_(detail::take_policy<rng_type>(std::forward<P>(policies)...)),
         shard_count_(shards_for(o.capacity)),
-        shards_(make_shards(detail::take_policy<eviction_type>(std::forward<P>(policies)...),
-                            detail::take_policy<rng_type>(std::forward<P>(policies)...))) {}
+        eviction_shared_(o.capacity, shard_count_, seeds_(), typename parts::allocator_type(allocator_)),
+        shards_(make_shards(detail::take_policy<eviction_type>(std::forward<P>(policies)...))) {}
   ttl_cache(ttl_cache const&) = delete;
   ttl_cache& operator=(ttl_cache const&) = delete;
   ~ttl_cache();
@@ -358,8 +360,9 @@ class ttl_cache {
   static void check(options const& o);
   static std::string capacity_bounds(std::size_t least);
   static std::size_t shards_for(std::size_t capacity) noexcept;
-  shard_type* make_shards(eviction_type const& eviction, rng_type rng);
+  shard_type* make_shards(eviction_type const& eviction);
   std::size_t share(std::size_t capacity, std::size_t shard) const noexcept;
+  void set_capacity_of_all(std::size_t capacity);
 
   template <class K>
   static constexpr bool is_lookup_key = hashing_type::template accepts<Key, std::remove_cvref_t<K>>;
@@ -461,15 +464,16 @@ class ttl_cache {
   [[no_unique_address]] typename shard_traits::allocator_type allocator_;
   [[no_unique_address]] typename locking_type::mutex_type resizing_;
   cell<std::uint64_t> generation_{0};
+  [[no_unique_address]] rng_type seeds_;  // one draw for each part
   std::size_t shard_count_;
+  [[no_unique_address]] typename shard_type::shared_type eviction_shared_;
   shard_type* shards_;
 };
 
 // ---- Making one -------------------------------------------------------------------------------------------
 
 template <class Key, class Value, class... Policies>
-auto ttl_cache<Key, Value, Policies...>::make_shards(eviction_type const& eviction, rng_type rng)
-    -> shard_type* {
+auto ttl_cache<Key, Value, Policies...>::make_shards(eviction_type const& eviction) -> shard_type* {
   // Until all are made, what was made is unmade if the next one fails.
   struct maker {
     ttl_cache& cache;
@@ -481,8 +485,9 @@ auto ttl_cache<Key, Value, Policies...>::make_shards(eviction_type const& evicti
   } making{*this, shard_traits::allocate(allocator_, shard_count_)};
   typename parts::allocator_type const allocator(allocator_);
   for (; making.made != shard_count_; ++making.made) {
-    std::construct_at(making.shards + making.made, eviction, share(options_.capacity, making.made), now(),
-                      rng(), total_weight_, generation_, allocator);
+    std::construct_at(making.shards + making.made, eviction, eviction_shared_, making.made,
+                      share(options_.capacity, making.made), now(), seeds_(), total_weight_, generation_,
+                      allocator);
   }
   return std::exchange(making.shards, nullptr);
 }
@@ -1547,10 +1552,7 @@ void ttl_cache<Key, Value, Policies...>::set_capacity(std::size_t capacity) {
   {
     std::lock_guard one_at_a_time(
         resizing_);  // or two calls could leave some shards with one and some with the other
-    for (std::size_t i = 0; i != shard_count_; ++i) {
-      lock_type lock(shards_[i].mutex);
-      shards_[i].set_capacity(share(capacity, i));
-    }
+    set_capacity_of_all(capacity);
     capacity_.store(capacity, std::memory_order_relaxed);
   }
   for (std::size_t i = 0; i != shard_count_; ++i) {
@@ -1568,6 +1570,23 @@ void ttl_cache<Key, Value, Policies...>::set_capacity(std::size_t capacity) {
       dispose(s, gone);
     }
   }
+}
+
+/// What the shards' policies share changes first, with all of them standing still: it may fail.
+template <class Key, class Value, class... Policies>
+void ttl_cache<Key, Value, Policies...>::set_capacity_of_all(std::size_t capacity) {
+  struct all_locked {
+    ttl_cache& cache;
+    std::size_t locked = 0;
+    ~all_locked() {
+      while (locked != 0) cache.shards_[--locked].mutex.unlock();
+    }
+  } all{*this};
+  for (; all.locked != shard_count_; ++all.locked) shards_[all.locked].mutex.lock();
+  if constexpr (!std::is_same_v<typename shard_type::shared_type, detail::no_shared>) {
+    eviction_shared_.set_capacity(capacity);
+  }
+  for (std::size_t i = 0; i != shard_count_; ++i) shards_[i].set_capacity(share(capacity, i));
 }
 
 template <class Key, class Value, class... Policies>

@@ -11,7 +11,7 @@ namespace {
 struct weighs_its_value {
   std::size_t operator()(int, int value) const { return static_cast<std::size_t>(value); }
 };
-using weighed = int_cache<tideover::weigh_by<weighs_its_value>>;
+using weighed = int_cache<tideover::lru, tideover::weigh_by<weighs_its_value>>;
 
 tideover::ttl_cache_options weighing(std::size_t max_weight) {
   tideover::ttl_cache_options options = sized(100);

@@ -17,7 +17,7 @@ struct logged {
   explicit logged(tideover::ttl_cache_options options) : cache(options, clock, heard) {}
   manual_clock clock;
   log heard;
-  int_cache<log, Policies...> cache;
+  int_cache<tideover::lru, log, Policies...> cache;
 };
 
 }  // namespace

@@ -11,7 +11,7 @@
 namespace {
 
 using allocator = tideover::allocate_with<bombing_allocator<std::byte>>;
-using bombed_cache = tideover::ttl_cache<int, std::string, manual_clock, allocator>;
+using bombed_cache = tideover::ttl_cache<int, std::string, manual_clock, tideover::lru, allocator>;
 
 }  // namespace
 

@@ -6,7 +6,7 @@
 TEMPLATE_TEST_CASE("C8: stats() adds up, and each number is what happened", "[C8]", tideover::single_threaded,
                    tideover::one_mutex, tideover::sharded<>) {
   manual_clock clock;
-  int_cache<TestType> cache(sized(3, 60s), clock);
+  int_cache<tideover::lru, TestType> cache(sized(3, 60s), clock);
   CHECK(adds_up(cache.stats()));
 
   cache.put(1, 1), cache.put(2, 2), cache.put(3, 3);  // three inserted

@@ -6,7 +6,7 @@
 
 namespace {
 
-using cache_type = tideover::ttl_cache<int, counted, manual_clock, tideover::one_mutex>;
+using cache_type = tideover::ttl_cache<int, counted, manual_clock, tideover::lru, tideover::one_mutex>;
 
 /// `meanwhile()` happens while key 1, whose value is 10, is visited; its value must not notice.
 template <class F>

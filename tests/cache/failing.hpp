@@ -22,8 +22,9 @@ using contents = std::map<int, int>;
 /// which has expired.
 template <class... Policies>
 struct fragile_cache {
-  using cache_type = tideover::ttl_cache<fragile, fragile, manual_clock, tideover::single_threaded,
-                                         tideover::hash_by<fragile::hasher>, Policies...>;
+  using cache_type =
+      tideover::ttl_cache<fragile, fragile, manual_clock, tideover::lru, tideover::single_threaded,
+                          tideover::hash_by<fragile::hasher>, Policies...>;
 
   explicit fragile_cache(tideover::ttl_cache_options options, int filled = 4) : cache(options, clock) {
     cache.put(fragile(-1), fragile(-10), living(1s));

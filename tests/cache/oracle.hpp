@@ -37,7 +37,7 @@ struct departure {
 };
 using departures = std::vector<departure>;
 
-enum class keeps { lru, fifo, unbounded };
+enum class keeps { lru, fifo, unbounded, some };  // some: which entry must go is the policy's own affair
 enum class ages { after_write, after_access, after_write_or_access, per_entry, never };
 
 struct oracle_rules {
@@ -464,7 +464,7 @@ class oracle {
     auto const found = entries_.find(victim.key);
     bool overdue = false;
     for (auto const& [key, held] : entries_) {
-      if (found != entries_.end() && held.turn < found->second.turn)
+      if (rules_.eviction != keeps::some && found != entries_.end() && held.turn < found->second.turn)
         return blame("evicted key " + std::to_string(victim.key) + " before key " + std::to_string(key));
       overdue = overdue || is_overdue(held);
     }

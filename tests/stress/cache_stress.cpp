@@ -8,6 +8,10 @@
 #include <tideover/policy/clock.hpp>
 #include <tideover/policy/eviction/fifo.hpp>
 #include <tideover/policy/eviction/lru.hpp>
+#include <tideover/policy/eviction/s3_fifo.hpp>
+#include <tideover/policy/eviction/sieve.hpp>
+#include <tideover/policy/eviction/steered.hpp>
+#include <tideover/policy/eviction/w_tinylfu.hpp>
 #include <tideover/policy/expiry/after_access.hpp>
 #include <tideover/policy/expiry/after_write.hpp>
 #include <tideover/policy/listener.hpp>
@@ -104,6 +108,12 @@ struct setting {
 
 using small_lru = setting<tideover::lru, tideover::after_write, tideover::one_mutex, 24>;
 using small_fifo = setting<tideover::fifo, tideover::after_access, tideover::sharded<16>, 24>;
+using small_steered = setting<tideover::steered, tideover::after_write, tideover::one_mutex, 24>;
+using small_sieve = setting<tideover::sieve, tideover::after_write, tideover::one_mutex, 24>;
+// Several shards, so that what they share is shared; 4096 entries make 2 and 10,000 make 4 of them.
+using steered_shards = setting<tideover::steered, tideover::after_access, tideover::sharded<16>, 10'000>;
+using w_tinylfu_shards = setting<tideover::w_tinylfu, tideover::after_write, tideover::sharded<4>, 4096>;
+using s3_fifo_shards = setting<tideover::s3_fifo, tideover::after_write, tideover::sharded<4>, 4096>;
 using several_shards = setting<tideover::lru, tideover::after_write, tideover::sharded<4>, 4096>;
 
 template <class Setting>
@@ -289,7 +299,8 @@ class stress {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("everything at once", "[stress]", small_lru, small_fifo, several_shards) {
+TEMPLATE_TEST_CASE("everything at once", "[stress]", small_lru, small_fifo, several_shards, small_steered,
+                   small_sieve, steered_shards, w_tinylfu_shards, s3_fifo_shards) {
   tideover_test::watchdog const dog("everything at once", std::chrono::minutes(5));
   {
     stress<TestType> t;

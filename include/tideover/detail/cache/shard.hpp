@@ -149,18 +149,21 @@ class alignas(cache_line) cache_shard {
   using allocator_type = typename Parts::allocator_type;
   using total_type = typename Parts::locking_type::template cell<std::size_t>;
   using generation_type = typename Parts::locking_type::template cell<std::uint64_t>;
+  using shared_type = typename shared_part<eviction_type, typename Parts::locking_type, allocator_type>::type;
   static constexpr bool expires = expiry_type::expires;
   static constexpr bool weighs = Parts::weigher_type::weighs;
   static constexpr bool remembers = Parts::negative_type::remembers;
   using life_type = std::conditional_t<idle_expiry_policy<expiry_type>, two_lives, one_life>;
 
-  cache_shard(eviction_type const& eviction, std::size_t capacity, instant now, std::uint64_t seed,
-              total_type& total_weight, generation_type const& generation, allocator_type const& allocator)
+  cache_shard(eviction_type const& eviction, shared_type& shared, std::size_t number, std::size_t capacity,
+              instant now, std::uint64_t seed, total_type& total_weight, generation_type const& generation,
+              allocator_type const& allocator)
       : nodes_(allocator),
         index_(allocator),
         flights_(allocator),
         flight_index_(allocator),
         eviction_(eviction),
+        place_(shared, number),
         wheel_(now),
         rng_(seed),
         total_weight_(&total_weight),
@@ -187,7 +190,7 @@ class alignas(cache_line) cache_shard {
   std::size_t capacity() const noexcept { return capacity_; }
   entry_id used() const noexcept { return nodes_.used(); }
 
-  void set_capacity(std::size_t capacity) {
+  void set_capacity(std::size_t capacity) noexcept {
     if constexpr (requires(eviction_type & e) { e.set_capacity(capacity); }) eviction_.set_capacity(capacity);
     capacity_ = capacity;
   }
@@ -473,9 +476,24 @@ class alignas(cache_line) cache_shard {
 
   /// The policies' view of the entries.
   struct hooks_view {
-    slab<node, allocator_type>* nodes;
-    typename eviction_type::hook& operator[](entry_id id) const noexcept { return (*nodes)[id].eviction; }
-    std::uint32_t hash(entry_id id) const noexcept { return (*nodes)[id].hash; }
+    cache_shard* self;
+    typename eviction_type::hook& operator[](entry_id id) const noexcept { return self->nodes_[id].eviction; }
+    std::uint32_t hash(entry_id id) const noexcept { return self->nodes_[id].hash; }
+    template <class T>
+    relaxed_ref<T, Parts::locking_type::is_shared> relaxed(T& x) const noexcept {
+      return relaxed_ref<T, Parts::locking_type::is_shared>(x);
+    }
+    std::size_t shard() const noexcept { return self->place_.number; }
+    shared_type& shared() const noexcept { return *self->place_.shared; }
+  };
+  /// Where this shard stands, for a policy that asks.
+  struct place {
+    place(shared_type& s, std::size_t n) noexcept : shared(&s), number(n) {}
+    shared_type* shared;
+    std::size_t number;
+  };
+  struct nowhere {
+    nowhere(shared_type&, std::size_t) noexcept {}
   };
   struct slot_guard {
     cache_shard& shard;
@@ -495,7 +513,7 @@ class alignas(cache_line) cache_shard {
     }
   };
 
-  hooks_view hooks() noexcept { return {&nodes_}; }
+  hooks_view hooks() noexcept { return {this}; }
   auto wheel_links() noexcept {
     return [this](entry_id id) noexcept -> entry_links& { return nodes_[id].wheel; };
   }
@@ -563,6 +581,7 @@ class alignas(cache_line) cache_shard {
   typename Parts::locking_type::template cell<entry_id> returned_{no_entry};
   std::size_t capacity_ = 0;
   [[no_unique_address]] eviction_type eviction_;
+  [[no_unique_address]] std::conditional_t<std::is_same_v<shared_type, no_shared>, nowhere, place> place_;
   [[no_unique_address]] std::conditional_t<expires, timing_wheel, no_wheel> wheel_;
   [[no_unique_address]] typename Parts::rng_type rng_;
   total_type* total_weight_;

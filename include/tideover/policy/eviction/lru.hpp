@@ -2,42 +2,22 @@
 #pragma once
 
 #include <tideover/policy/eviction.hpp>
+#include <tideover/policy/eviction/one_queue.hpp>
 
 namespace tideover::inline v0 {
 
 /// Evicts the entry that was used least recently. Predictable and cheap: 8 bytes an entry, a list move for a
 /// hit. A scan or a loop larger than the cache empties it of everything worth keeping.
-class lru {
+class lru : public eviction_parts::one_queue<eviction_parts::linked_hook> {
  public:
-  using policy_axis = axis::eviction;
-  struct hook {
-    entry_links links;
-  };
-
-  template <class Hooks>
-  void on_insert(Hooks hooks, entry_id id) noexcept {
-    order_.push_front(links_of(hooks), id);
-  }
   template <class Hooks>
   void on_hit(Hooks hooks, entry_id id) noexcept {
-    order_.move_to_front(links_of(hooks), id);
-  }
-  template <class Hooks>
-  void on_remove(Hooks hooks, entry_id id) noexcept {
-    order_.remove(links_of(hooks), id);
+    queue_.move_to_front(links_of(hooks), id);
   }
   template <class Hooks>
   entry_id victim(Hooks) const noexcept {
-    return order_.back();
+    return queue_.back();
   }
-
- private:
-  template <class Hooks>
-  static auto links_of(Hooks hooks) noexcept {
-    return [hooks](entry_id id) noexcept -> entry_links& { return hooks[id].links; };
-  }
-
-  entry_list order_;
 };
 
 }  // namespace tideover::inline v0

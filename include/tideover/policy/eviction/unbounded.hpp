@@ -10,6 +10,7 @@ namespace tideover::inline v0 {
 struct unbounded {
   using policy_axis = axis::eviction;
   struct hook {};
+  static constexpr bool hits_need_no_lock = true;
 
   template <class Hooks>
   void on_insert(Hooks, entry_id) const noexcept {}
