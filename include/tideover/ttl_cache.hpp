@@ -11,8 +11,11 @@
 #include <tideover/policy/eviction.hpp>
 #include <tideover/policy/eviction/fifo.hpp>
 #include <tideover/policy/eviction/lru.hpp>
+#include <tideover/policy/eviction/s3_fifo.hpp>
+#include <tideover/policy/eviction/sieve.hpp>
 #include <tideover/policy/eviction/steered.hpp>
 #include <tideover/policy/eviction/unbounded.hpp>
+#include <tideover/policy/eviction/w_tinylfu.hpp>
 #include <tideover/policy/expiry.hpp>
 #include <tideover/policy/expiry/after_access.hpp>
 #include <tideover/policy/expiry/after_write.hpp>
@@ -58,7 +61,8 @@ using cache_axes = axes<axis::eviction, axis::expiry, axis::locking, axis::clock
 ///     profile v = profiles.get_or_compute("user:2", [](auto const& key) { return load(key); });
 ///
 /// Policies, in any order after Key and Value; objects of those with state are passed after the options:
-///   eviction  lru (default), fifo, unbounded            expiry    after_write (default), after_access, never
+///   eviction  steered (default), w_tinylfu, w_tinylfu_fixed<percent>, s3_fifo, sieve, lru, fifo, unbounded
+///   expiry    after_write (default), after_access, never
 ///   locking   sharded<16> (default), one_mutex, single_threaded
 ///   clock     coarse (default), steady, manual_clock    hashing   seeded_hash (default), hash_by<Hash,
 ///   Equal> weigher   count (default), weigh_by<F>              listener  silent (default), listen_by<F>,

@@ -312,6 +312,19 @@ TEST_CASE("steered: it goes where the requests want it, and back", "[policy]") {
   CHECK(hit_ratio(cache, 50'000, around) > 0.7);
 }
 
+TEST_CASE("steered: a shadow is not believed when the real cache does much worse", "[policy]") {
+  // Locked up: the shadows say that all is well, the real cache says that it never answers.
+  tideover::steered::shared<tideover::single_threaded, std::allocator<std::byte>> shared(100, 1, 1, {});
+  for (int round = 0; round != 4; ++round)  // the first round fills the shadows
+    for (std::uint32_t key = 0; key != 100; ++key) shared.record(hash_of_key(key % 50), true);
+  CHECK(shared.now_at().window == 0.01);
+  for (int round = 0; round != 3; ++round) {
+    CHECK(shared.now_at().window == 0.01);
+    for (std::uint32_t key = 0; key != 100; ++key) shared.record(hash_of_key(key % 50), false);
+  }
+  CHECK(shared.now_at().window > 0.01);
+}
+
 TEST_CASE("a hit writes its mark once, and not again until it was looked at", "[policy]") {
   keyed_policy<steered> cache(10'000, 1);
   std::size_t written = 0, sampled = 0;

@@ -111,7 +111,7 @@ class lazy_tinylfu {
 /// Which keys are in the sample: one in `size()`, as the hash and a secret decide.
 class key_sample {
  public:
-  /// The largest power of two up to `most` that leaves at least 32 entries of `capacity` for a miniature.
+  /// The largest power of two up to `most` that leaves at least 64 entries of `capacity` for a miniature.
   key_sample(std::size_t capacity, std::size_t most, std::uint64_t seed) noexcept
       : seed_(seed), one_in_(std::clamp<std::size_t>(std::bit_floor(capacity / least_entries), 1, most)) {}
 
@@ -121,7 +121,7 @@ class key_sample {
   }
 
  private:
-  static constexpr std::size_t least_entries = 32;
+  static constexpr std::size_t least_entries = 64;
   std::uint64_t seed_;
   std::size_t one_in_;
 };
