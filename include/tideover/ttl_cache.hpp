@@ -12,8 +12,11 @@
 #include <tideover/policy/eviction.hpp>
 #include <tideover/policy/eviction/fifo.hpp>
 #include <tideover/policy/eviction/lru.hpp>
+#include <tideover/policy/eviction/s3_fifo.hpp>
+#include <tideover/policy/eviction/sieve.hpp>
 #include <tideover/policy/eviction/steered.hpp>
 #include <tideover/policy/eviction/unbounded.hpp>
+#include <tideover/policy/eviction/w_tinylfu.hpp>
 #include <tideover/policy/expiry.hpp>
 #include <tideover/policy/expiry/after_access.hpp>
 #include <tideover/policy/expiry/after_write.hpp>
@@ -63,7 +66,7 @@ using cache_axes = axes<axis::eviction, axis::expiry, axis::locking, axis::clock
 ///     profile v = profiles.get_or_compute("user:2", [](auto const& key) { return load(key); });
 ///
 /// Policies, in any order after Key and Value; objects of those with state are passed after the options:
-///   eviction  lru (default), fifo, unbounded
+///   eviction  steered (default), w_tinylfu, w_tinylfu_fixed<percent>, s3_fifo, sieve, lru, fifo, unbounded
 ///   expiry    after_write (default), after_access, after_write_or_access, per_entry<F>, never
 ///   locking   sharded<16> (default), one_mutex, single_threaded
 ///   clock     coarse (default), steady, manual_clock

@@ -19,8 +19,8 @@ using ring = tideover::eviction_parts::event_ring<Locking>;
 TEMPLATE_TEST_CASE("event_ring: first in, first out, and what comes to a full ring is lost", "[policy]",
                    tideover::single_threaded, tideover::one_mutex) {
   ring<TestType> events;
-  std::vector<std::uint32_t> taken;
-  auto const take = [&] { events.take([&](std::uint32_t e) noexcept { taken.push_back(e); }); };
+  std::vector<std::uint64_t> taken;
+  auto const take = [&] { events.take([&](std::uint64_t e) noexcept { taken.push_back(e); }); };
   take();
   CHECK(taken.empty());
   for (std::uint32_t round = 0; round != 3; ++round) {
@@ -35,15 +35,15 @@ TEMPLATE_TEST_CASE("event_ring: first in, first out, and what comes to a full ri
 
 TEST_CASE("event_ring: an event may be 0, and one that takes may push", "[policy]") {
   ring<tideover::one_mutex> events;
-  std::vector<std::uint32_t> taken;
+  std::vector<std::uint64_t> taken;
   REQUIRE(events.push(0));
-  REQUIRE(events.push(0xFFFF'FFFFu));
-  events.take([&](std::uint32_t e) noexcept {
+  REQUIRE(events.push(0x1'FFFF'FFFFu));
+  events.take([&](std::uint64_t e) noexcept {
     taken.push_back(e);
     if (e == 0) events.push(5);
-    events.take([&](std::uint32_t) noexcept { taken.push_back(99); });  // somebody is taking: nothing happens
+    events.take([&](std::uint64_t) noexcept { taken.push_back(99); });  // somebody is taking: nothing happens
   });
-  CHECK(taken == std::vector<std::uint32_t>{0, 0xFFFF'FFFFu, 5});
+  CHECK(taken == std::vector<std::uint64_t>{0, 0x1'FFFF'FFFFu, 5});
 }
 
 TEST_CASE("event_ring: threads push and take at once; each event arrives once", "[policy]") {
@@ -52,7 +52,7 @@ TEST_CASE("event_ring: threads push and take at once; each event arrives once", 
   std::vector<std::uint8_t> seen(threads * each);  // written by whoever takes: one at a time
   std::uint64_t arrived = 0, twice = 0;
   std::atomic<std::uint64_t> pushed{0};
-  auto const note = [&](std::uint32_t e) noexcept {
+  auto const note = [&](std::uint64_t e) noexcept {
     twice += seen[e] != 0;
     seen[e] = 1;
     ++arrived;

@@ -177,8 +177,9 @@ std::string walk_keys(keyed_policy<Policy>& subject, Oracle& oracle, std::size_t
       subject.remove(id);
     } else if (dice < 40 && subject.size() != 0) {
       entry_id const id = someone();
-      oracle.replace(subject.key_of(id));
+      std::uint32_t const key = subject.key_of(id);
       subject.replace(id);
+      oracle.replace(key);
     } else if (dice < 42) {
       std::size_t const n = random() % 2 == 0 ? most : 1 + random() % most;
       subject.set_capacity(n);

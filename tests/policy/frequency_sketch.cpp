@@ -56,7 +56,7 @@ TEST_CASE("frequency_sketch: counters stop at 15", "[policy]") {
 
 TEST_CASE("frequency_sketch: everything is halved after ten increments an entry, in small steps",
           "[policy]") {
-  constexpr std::size_t capacity = 200'000;  // 25,000 cache lines, in steps of 128
+  constexpr std::size_t capacity = 200'000;  // 12,500 cache lines, in steps of 128
   sketch counts(capacity, 1, {});
   std::vector<std::uint32_t> watched;
   for (std::uint32_t k = 0; k != 100; ++k) watched.push_back(k * 2'654'435'769u);

@@ -8,19 +8,19 @@
 
 namespace tideover::inline v0::eviction_parts {
 
-/// Small numbers on their way from any thread to whoever comes by to take them: a ring with room for 64.
-/// Nobody waits: what comes to a full ring is lost, and if somebody is taking already, others go on.
+/// Numbers below 2^64 - 1 on their way from any thread to whoever comes by to take them: a ring with room
+/// for 64. Nobody waits: what comes to a full ring is lost, and if somebody is taking already, others go on.
 template <class Locking>
 class event_ring {
  public:
   /// Whether there was room.
-  bool push(std::uint32_t event) noexcept {
+  bool push(std::uint64_t event) noexcept {
     std::uint32_t at = head_.load(std::memory_order_relaxed);
     do {
       // Acquire: pairs with the release in `take_all`; the slot is empty when we see it as free.
       if (at - tail_.load(std::memory_order_acquire) >= room) return false;
     } while (!head_.compare_exchange_weak(at, at + 1, std::memory_order_relaxed, std::memory_order_relaxed));
-    slots_[at % room].store(event | present, std::memory_order_relaxed);
+    slots_[at % room].store(event + 1, std::memory_order_relaxed);
     return true;
   }
 
@@ -48,7 +48,6 @@ class event_ring {
 
  private:
   static constexpr std::uint32_t room = 64;
-  static constexpr std::uint64_t present = std::uint64_t{1} << 32;
   template <class T>
   using cell = typename Locking::template cell<T>;
 
@@ -56,18 +55,18 @@ class event_ring {
   void take_all(F f) noexcept {
     for (std::uint32_t at = tail_.load(std::memory_order_relaxed);; ++at) {
       auto& slot = slots_[at % room];
-      std::uint64_t const event = slot.load(std::memory_order_relaxed);
-      if (event == 0) return;  // none, or one whose thread has not come to the store yet
+      std::uint64_t const content = slot.load(std::memory_order_relaxed);
+      if (content == 0) return;  // none, or one whose thread has not come to the store yet
       slot.store(0, std::memory_order_relaxed);
       tail_.store(at + 1, std::memory_order_release);
-      f(static_cast<std::uint32_t>(event));
+      f(content - 1);
     }
   }
 
   cell<std::uint32_t> head_{0};
   cell<std::uint32_t> tail_{0};
   cell<std::uint32_t> taking_{0};
-  std::array<cell<std::uint64_t>, room> slots_{};
+  std::array<cell<std::uint64_t>, room> slots_{};  // the event plus one; 0: none
 };
 
 }  // namespace tideover::inline v0::eviction_parts

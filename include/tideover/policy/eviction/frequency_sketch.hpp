@@ -21,7 +21,7 @@ namespace tideover::inline v0 {
 /// each entry of capacity all counters are halved, some cache lines at each increment, so that there is no
 /// pause.
 ///
-/// 8 bytes an entry, at least 2 KiB. Where threads share it they may call both functions at once: two
+/// 4 bytes an entry, at least 2 KiB. Where threads share it they may call both functions at once: two
 /// increments that meet may count as one. The place of a key depends on `seed`, so that nobody outside can
 /// choose keys that share their counters with others.
 template <class Locking, class Allocator>
@@ -81,7 +81,7 @@ class frequency_sketch {
 
  private:
   static constexpr std::size_t rows = 4;
-  static constexpr std::size_t bytes_per_entry = 8;
+  static constexpr std::size_t bytes_per_entry = 4;
   static constexpr std::size_t least_blocks = 2048 / 64;
   /// So many are halved with one increment: half a microsecond.
   static constexpr std::size_t blocks_at_once = 128;

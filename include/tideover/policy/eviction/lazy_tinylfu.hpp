@@ -51,6 +51,8 @@ class lazy_tinylfu {
   static constexpr bool hits_need_no_lock = true;
 
   void set_capacity(std::size_t n) noexcept { segments_.set_bound(n); }
+  /// The window's share of the entries, as it is now.
+  double window_share() const noexcept { return segments_.window_share(); }
 
   template <class Hooks>
   void on_hit(Hooks hooks, entry_id id) const noexcept {
@@ -111,7 +113,7 @@ class lazy_tinylfu {
 /// Which keys are in the sample: one in `size()`, as the hash and a secret decide.
 class key_sample {
  public:
-  /// The largest power of two up to `most` that leaves at least 32 entries of `capacity` for a miniature.
+  /// The largest power of two up to `most` that leaves at least 64 entries of `capacity` for a miniature.
   key_sample(std::size_t capacity, std::size_t most, std::uint64_t seed) noexcept
       : seed_(seed), one_in_(std::clamp<std::size_t>(std::bit_floor(capacity / least_entries), 1, most)) {}
 
@@ -121,7 +123,7 @@ class key_sample {
   }
 
  private:
-  static constexpr std::size_t least_entries = 32;
+  static constexpr std::size_t least_entries = 64;
   std::uint64_t seed_;
   std::size_t one_in_;
 };

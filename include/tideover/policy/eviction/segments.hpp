@@ -31,6 +31,7 @@ class segments {
   /// How many entries there are when it is full; the window's share of them, at least one.
   void set_bound(std::size_t n) noexcept { bound_ = n; }
   void set_window(double share) noexcept { share_ = share; }
+  double window_share() const noexcept { return share_; }
   std::size_t size() const noexcept { return sizes_[window] + sizes_[probation] + sizes_[kept]; }
 
   template <class Hooks>

@@ -27,7 +27,7 @@ namespace tideover::inline v0 {
 /// has the measurements.
 ///
 /// The best hit ratio of the stock policies, and no bad case known: the default. A hit sets one bit, if it is
-/// not set; only a key of the sample costs more, now and then. 10 bytes an entry; 8 for the sketch, 4 for the
+/// not set; only a key of the sample costs more, now and then. 10 bytes an entry; 4 for the sketch, 4 for the
 /// ghost and 1 to 5 for the shadows; for the smallest caches a few KB in all.
 class steered : public eviction_parts::lazy_tinylfu {
  public:
@@ -43,7 +43,7 @@ class steered : public eviction_parts::lazy_tinylfu {
     std::uint8_t const mark = first_mark(hooks, id);
     segments_.set_window(s.now_at().window);
     segments_.insert(hooks, id, mark, came_back, note_in_sketch(hooks));
-    if ((mark & sampled) != 0) s.record(hash);
+    if ((mark & sampled) != 0) s.record(hash, false);
   }
   template <class Hooks>
   entry_id victim(Hooks hooks) noexcept {
@@ -79,15 +79,17 @@ class steered::shared {
   point const& now_at() const noexcept { return points[now_at_.load(std::memory_order_relaxed)]; }
 
   /// A key of the sample was asked for.
-  void record(std::uint32_t hash) noexcept {
+  void record(std::uint32_t hash, bool was_there) noexcept {
     if constexpr (Locking::is_shared) {
-      events_.push(hash);
-      events_.take([this](std::uint32_t h) noexcept { witness(h); });
+      events_.push(hash | std::uint64_t{was_there} << 32);
+      events_.take([this](std::uint64_t event) noexcept {
+        witness(static_cast<std::uint32_t>(event), event >> 32 != 0);
+      });
     } else {
-      witness(hash);
+      witness(hash, was_there);
     }
   }
-  void record_hit(std::uint32_t hash) noexcept { record(hash); }
+  void record_hit(std::uint32_t hash) noexcept { record(hash, true); }
 
   void set_capacity(std::size_t capacity) {
     Allocator const allocator(ghosts_.get_allocator());
@@ -145,11 +147,12 @@ class steered::shared {
   }
 
   /// One at a time.
-  void witness(std::uint32_t hash) noexcept {
+  void witness(std::uint32_t hash, bool was_there) noexcept {
     std::array<bool, count> answered{};
+    real_ += was_there;
     for (std::size_t p = 0; p != count; ++p) {
       answered[p] = watch_.at[p].access(hash, sketch_, random_);
-      score_[p] += answered[p];
+      fresh_[p] += answered[p];
       for (std::size_t q = 0; q != p; ++q) {
         if (answered[p] != answered[q]) differ_[p][q] += 1, differ_[q][p] += 1;
       }
@@ -160,19 +163,52 @@ class steered::shared {
     }
     if (seen_ % watch_.events_per_vote == 0) vote();
   }
-  /// Each event on which two shadows differ is a toss between them: a lead of n standard deviations of such
-  /// tosses is no accident.
   void vote() noexcept {
-    auto const best =
-        static_cast<std::size_t>(std::max_element(score_.begin(), score_.end()) - score_.begin());
     std::size_t const now = now_at_.load(std::memory_order_relaxed);
-    if (best != now && score_[best] - score_[now] > significance * std::sqrt(differ_[best][now])) {
+    tally();
+    std::size_t best = now;
+    if (is_discredited(now)) {
+      score_[now] = 0;
+      best = leader();
+    } else if (std::size_t const other = leader(); is_better(other, now)) {
+      best = other;
+    }
+    if (best != now) {
       now_at_.store(static_cast<std::uint8_t>(best), std::memory_order_relaxed);
+      discredits_ = 0;
     }
-    for (double& s : score_) s *= memory;
-    for (auto& row : differ_) {
-      for (double& d : row) d *= memory;
+    fresh_ = {};
+    real_ = 0;
+  }
+  /// Takes what is new into what is remembered.
+  void tally() noexcept {
+    for (std::size_t p = 0; p != count; ++p) score_[p] = memory * score_[p] + fresh_[p];
+    for (std::size_t p = 0; p != count; ++p) {
+      for (std::size_t q = 0; q != count; ++q) {
+        double const lead = fresh_[p] - fresh_[q];
+        double const change = seen_ > watch_.events_per_vote ? lead - lead_[p][q] : 0;
+        lead_[p][q] = lead;
+        waver_[p][q] = memory * memory * waver_[p][q] + change * change / 2;
+        differ_[p][q] *= memory;
+      }
     }
+  }
+  std::size_t leader() const noexcept {
+    return static_cast<std::size_t>(std::max_element(score_.begin(), score_.end()) - score_.begin());
+  }
+  /// Two estimates of how far chance alone may lead: each event on which two shadows differ is a toss between
+  /// them; and from one vote to the next the lead goes up and down by so much (von Neumann's successive
+  /// differences, which see that requests come in waves, and do not take one lasting change for waves).
+  bool is_better(std::size_t other, std::size_t now) const noexcept {
+    double const variance = std::max(differ_[other][now], waver_[other][now]);
+    return score_[other] - score_[now] > significance * std::sqrt(variance);
+  }
+  /// A shadow may fare well where the real cache is locked up: each of the two is a state that keeps itself.
+  /// So when the real cache has answered less than half of what its shadow did, three times running, that
+  /// shadow is not believed.
+  bool is_discredited(std::size_t now) noexcept {
+    discredits_ = 2 * real_ < fresh_[now] ? discredits_ + 1 : 0;
+    return discredits_ == 3;
   }
 
   std::uint64_t seed_;
@@ -180,7 +216,12 @@ class steered::shared {
   frequency_sketch<Locking, Allocator> sketch_;
   ghosts ghosts_;
   watch watch_;
-  std::array<double, count> score_{};
+  std::array<double, count> score_{};  // what each point would have answered, the past counting less and less
+  std::array<double, count> fresh_{};  // since the last vote
+  double real_ = 0;                    // what the real cache has answered since then
+  int discredits_ = 0;                 // votes at which it answered much less than its shadow
+  std::array<std::array<double, count>, count> lead_{};
+  std::array<std::array<double, count>, count> waver_{};
   std::array<std::array<double, count>, count> differ_{};
   std::uint64_t seen_ = 0;
   typename Locking::template cell<std::uint8_t> now_at_{0};

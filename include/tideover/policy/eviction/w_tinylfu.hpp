@@ -14,7 +14,7 @@ namespace tideover::inline v0 {
 
 /// W-TinyLFU (Einziger, Friedman and Manes, "TinyLFU: a highly efficient cache admission policy", ACM TOS
 /// 2017) with a window of `Percent` of the entries, in the lazy form: a hit sets one bit. Small windows serve
-/// frequency, large ones recency. 10 bytes an entry and 8 of sketch.
+/// frequency, large ones recency. 10 bytes an entry and 4 of sketch.
 template <unsigned Percent>
 class w_tinylfu_fixed : public eviction_parts::lazy_tinylfu {
   static_assert(Percent <= 100, "tideover::w_tinylfu_fixed: the window is 0 to 100 percent");
@@ -50,7 +50,7 @@ class w_tinylfu_fixed : public eviction_parts::lazy_tinylfu {
 /// W-TinyLFU whose window climbs the hill of the hit ratio (Einziger, Eytan, Friedman and Manes, Middleware
 /// 2018), from 10 %: after each ten capacities of requests it goes on in the direction that did good, or
 /// turns round, in steps that become smaller until the ratio jumps. The ratio is that of a sample of the
-/// keys. In the lazy form: a hit sets one bit. 10 bytes an entry and 8 of sketch.
+/// keys. In the lazy form: a hit sets one bit. 10 bytes an entry and 4 of sketch.
 class w_tinylfu : public eviction_parts::lazy_tinylfu {
  public:
   template <class Locking, class Allocator>
