@@ -4,6 +4,8 @@
 #include <tideover/error.hpp>
 #include <tideover/policy/expiry/per_entry.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -191,4 +193,46 @@ TEST_CASE("C6: the life function runs outside of every lock, and may call the ca
   CHECK(cache.remaining_life(1) == 2s);
   CHECK(cache.get_or_compute(5, [] { return 5; }) == 5);
   CHECK(cache.remaining_life(5) == 1s);
+}
+
+namespace {
+
+/// A policy as a user would write it: what is stored is good until the next full hour, at most for its TTL,
+/// and for a value of zero not at all.
+struct until_the_hour {
+  using policy_axis = tideover::axis::expiry;
+  static constexpr bool expires = true;
+  struct hook {
+    tideover::instant deadline;
+  };
+  static void on_write(hook& h, tideover::instant now, std::chrono::nanoseconds life) noexcept {
+    std::chrono::nanoseconds const hour = 1h;
+    h.deadline = std::min(now + life, tideover::instant::at(hour * (now.since_epoch() / hour + 1)));
+  }
+  static void on_hit(hook&, tideover::instant) noexcept {}
+  static tideover::instant deadline(hook const& h) noexcept { return h.deadline; }
+  static std::chrono::nanoseconds life(int const&, int const& value) { return value == 0 ? 0min : 40min; }
+};
+static_assert(tideover::expiry_policy<until_the_hour>);
+static_assert(tideover::life_giving_policy<until_the_hour, int, int>);
+
+}  // namespace
+
+TEST_CASE("C2: an expiry policy of a user's own is asked and obeyed as those of the library are", "[C2]") {
+  manual_clock clock(tideover::instant::at(30min));
+  int_cache<until_the_hour> cache(sized(10), clock);
+  CHECK(cache.put(1, 1));
+  CHECK_FALSE(cache.put(2, 0));
+  CHECK(cache.put(3, 3, living(10min)));
+  CHECK(cache.remaining_life(1) == 30min);
+  CHECK(cache.remaining_life(3) == 10min);
+  clock.advance(30min - 1ns);
+  CHECK(cache.contains(1));
+  clock.advance(1ns);
+  CHECK_FALSE(cache.contains(1));
+  CHECK(cache.put(1, 1));
+  CHECK(cache.remaining_life(1) == 40min);
+  clock.advance(41min);
+  CHECK(cache.maintain() + cache.stats().expired >= 2);
+  CHECK(cache.size() == 0);
 }
