@@ -58,6 +58,7 @@ constexpr auto ttl = 60s;
 
 using default_cache = tideover::ttl_cache<key_type, value_type>;
 using single_threaded_cache = tideover::ttl_cache<key_type, value_type, tideover::single_threaded>;
+using lru_cache = tideover::ttl_cache<key_type, value_type, tideover::lru>;
 using list_map = bench::list_map_lru<key_type, value_type>;
 using flat_map = boost::unordered_flat_map<key_type, value_type>;
 
@@ -332,6 +333,7 @@ void add(char const* subject, std::size_t threads, settings const& chosen) {
 template <class Operation>
 void add_all(settings const& chosen) {
   add<Operation, default_cache>("default", 1, chosen);
+  add<Operation, lru_cache>("lru", 1, chosen);
   add<Operation, single_threaded_cache>("single_threaded", 1, chosen);
   add<Operation, default_cache>("default", 2, chosen);
 }

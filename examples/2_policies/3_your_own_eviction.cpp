@@ -3,43 +3,42 @@
 // leaves.
 #include <tideover/ttl_cache.hpp>
 
+#include <cstdint>
 #include <cstdio>
 
 class second_chance {
  public:
   using policy_axis = tideover::axis::eviction;
+  static constexpr bool hits_need_no_lock = true;
   struct hook {
     tideover::entry_links links;
-    bool used = false;
+    std::uint8_t used = 0;
   };
 
   template <class Hooks>
   void on_insert(Hooks hooks, tideover::entry_id id) noexcept {
-    hooks[id].used = false;
-    queue_.push_front(links(hooks), id);
+    hooks.relaxed(hooks[id].used).store(0);
+    queue_.push_front(tideover::links_of(hooks), id);
   }
   template <class Hooks>
-  void on_hit(Hooks hooks, tideover::entry_id id) noexcept {
-    hooks[id].used = true;
+  void on_hit(Hooks hooks, tideover::entry_id id) const noexcept {
+    auto const used = hooks.relaxed(hooks[id].used);
+    if (used.load() == 0) used.store(1);  // a popular entry is read only: nobody waits for its cache line
   }
   template <class Hooks>
   void on_remove(Hooks hooks, tideover::entry_id id) noexcept {
-    queue_.remove(links(hooks), id);
+    queue_.remove(tideover::links_of(hooks), id);
   }
   template <class Hooks>
   tideover::entry_id victim(Hooks hooks) noexcept {
-    while (hooks[queue_.back()].used) {
-      hooks[queue_.back()].used = false;
-      queue_.move_to_front(links(hooks), queue_.back());
+    for (;; queue_.move_to_front(tideover::links_of(hooks), queue_.back())) {
+      auto const used = hooks.relaxed(hooks[queue_.back()].used);
+      if (used.load() == 0) return queue_.back();
+      used.store(0);
     }
-    return queue_.back();
   }
 
  private:
-  template <class Hooks>
-  static auto links(Hooks hooks) noexcept {
-    return [hooks](tideover::entry_id id) noexcept -> tideover::entry_links& { return hooks[id].links; };
-  }
   tideover::entry_list queue_;
 };
 

@@ -27,5 +27,8 @@ TEST_CASE("a random walk with a weigher and a bound agrees with the oracle", "[m
   for (std::size_t const max_weight : {6u, 100u}) {
     check_walk<walked_cache<tideover::lru, tideover::single_threaded, weighed>>(keeps::lru, max_weight);
     check_walk<walked_cache<tideover::fifo, tideover::sharded<1>, weighed>>(keeps::fifo, max_weight);
+    check_walk<walked_cache<tideover::steered, tideover::one_mutex, weighed>>(keeps::some, max_weight);
+    check_walk<walked_cache<tideover::sieve, tideover::single_threaded, weighed>>(keeps::some, max_weight);
+    check_walk<walked_cache<tideover::s3_fifo, tideover::single_threaded, weighed>>(keeps::some, max_weight);
   }
 }

@@ -33,6 +33,9 @@ constexpr std::size_t bare = 2 * sizeof(std::uint64_t) + 16;
 static_assert(bytes<unbounded, never> == bare);
 static_assert(bytes<lru, never> == bare + sizeof(entry_links));
 static_assert(bytes<fifo, never> == bare + sizeof(entry_links));
+// The two bytes that it has more than its links fit beside the two of our own.
+static_assert(bytes<steered, never> == bytes<lru, never>);
+static_assert(bytes<steered, after_write> == bytes<lru, after_write>);
 static_assert(bytes<unbounded, after_write> == bare + sizeof(instant) + sizeof(entry_links));
 static_assert(bytes<unbounded, after_access> == bare + 2 * sizeof(instant) + sizeof(entry_links));
 static_assert(bytes<unbounded, after_write_or_access> == bare + 3 * sizeof(instant) + sizeof(entry_links));

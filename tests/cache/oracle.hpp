@@ -452,6 +452,9 @@ class oracle {
       ++expected_.evicted, ++tally_.evicted;
       if (rules_.eviction == keeps::unbounded) blame("unbounded evicted something");
       if (rules_.one_shard) judge_victim(victim);
+      // Who went first is not known then, so neither is whether the last of them still had to.
+      if (rules_.eviction == keeps::some && rules_.weigh && is_resident(victim))
+        freed_weight_ += entries_.find(victim.key)->second.weight;
       remove(victim);
     }
   }

@@ -82,13 +82,13 @@ struct cache_node {
     value_type value;
   };
   [[no_unique_address]] typename expiry_type::hook expiry{};
-  [[no_unique_address]] typename eviction_type::hook eviction{};
   [[no_unique_address]] std::conditional_t<expiry_type::expires, entry_links, no_links> wheel{};
   [[no_unique_address]] std::conditional_t<Parts::weigher_type::weighs, std::size_t, no_weight> weight{};
   std::uint32_t hash = 0;
   typename Parts::locking_type::template cell<std::uint32_t> references{0};
   /// Free list, or chain of the removed; while it is resident, the lower bits of its generation.
   entry_id next = no_entry;
+  [[no_unique_address]] typename eviction_type::hook eviction{};  // its padding takes what follows
   state where = state::vacant;
   removal_cause cause{};
   std::uint8_t generation_above = 0;  // bits 32 to 39

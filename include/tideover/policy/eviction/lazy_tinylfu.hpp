@@ -10,7 +10,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <utility>
+#include <type_traits>
 
 namespace tideover::inline v0::eviction_parts {
 
@@ -91,7 +91,8 @@ class lazy_tinylfu {
   template <class Hooks>
   auto admit_by(Hooks hooks, bool welcome_back = false) noexcept {
     if (random_ == 0) random_ = hooks.shared().seed() + hooks.shard();
-    admission const by{std::as_const(hooks.shared().sketch()), random_, welcome_back};
+    using sketch = std::remove_cvref_t<decltype(hooks.shared().sketch())>;
+    admission<sketch> const by{hooks.shared().sketch(), random_, welcome_back};
     return [hooks, by](entry_id candidate, entry_id victim) noexcept { return by(hooks, candidate, victim); };
   }
 

@@ -82,7 +82,8 @@ class w_tinylfu::shared {
   std::uint64_t seed() const noexcept { return seed_; }
   bool samples(std::uint32_t hash) const noexcept { return sample_.contains(hash); }
   std::uint8_t tick() const noexcept {
-    return static_cast<std::uint8_t>(misses_.load(std::memory_order_relaxed) / misses_per_tick_);
+    return static_cast<std::uint8_t>(misses_.load(std::memory_order_relaxed) /
+                                     misses_per_tick_.load(std::memory_order_relaxed));
   }
   double window() const noexcept { return window_.load(std::memory_order_relaxed); }
 
@@ -116,7 +117,8 @@ class w_tinylfu::shared {
 
   void set_period(std::size_t capacity) noexcept {
     period_ = 10 * capacity / sample_.one_in();
-    misses_per_tick_ = std::max<std::size_t>(1, capacity / sample_.one_in() / 50);
+    misses_per_tick_.store(std::max<std::size_t>(1, capacity / sample_.one_in() / 50),
+                           std::memory_order_relaxed);
   }
   /// One at a time.
   void climb(double ratio) noexcept {
@@ -131,10 +133,10 @@ class w_tinylfu::shared {
   frequency_sketch<Locking, Allocator> sketch_;
   eviction_parts::key_sample sample_;
   std::uint64_t period_ = 0;
-  std::uint64_t misses_per_tick_ = 1;
   double before_ = 0;
   double step_ = -first_step;
   cell<double> window_{first_window};
+  cell<std::uint64_t> misses_per_tick_{1};  // read by hits, which hold no lock
   cell<std::uint64_t> hits_{0};
   cell<std::uint64_t> misses_{0};
   cell<std::uint64_t> misses_before_{0};
