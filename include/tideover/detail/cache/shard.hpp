@@ -29,7 +29,6 @@ namespace tideover::inline v0::detail {
 
 struct no_links {};
 struct no_weight {};
-struct no_mark {};
 struct no_wheel {
   explicit no_wheel(instant) noexcept {}
 };
@@ -89,11 +88,10 @@ struct cache_node {
   /// Free list, or chain of the removed; while it is resident, the lower bits of its generation.
   entry_id next = no_entry;
   [[no_unique_address]] typename eviction_type::hook eviction{};  // its padding takes what follows
-  state where = state::vacant;
-  removal_cause cause{};
-  std::uint8_t generation_above = 0;  // bits 32 to 39
-  /// The value was never made: the entry says that there is none.
-  [[no_unique_address]] std::conditional_t<Parts::negative_type::remembers, bool, no_mark> nothing{};
+  std::uint8_t generation_above = 0;                              // bits 32 to 39
+  state where : 3 = state::vacant;                                // one byte with what follows
+  removal_cause cause : 3 = removal_cause::expired;
+  bool nothing : 1 = false;  // the value was never made: the entry says that there is none
 };
 
 /// Entries on their way out: unlinked under the lock, told and destroyed after it.
