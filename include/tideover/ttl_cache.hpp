@@ -157,7 +157,8 @@ class ttl_cache {
         allocator_(detail::take_policy<allocator_policy_type>(std::forward<P>(policies)...).allocator()),
         seeds_(detail::take_policy<rng_type>(std::forward<P>(policies)...)),
         shard_count_(shards_for(o.capacity)),
-        eviction_shared_(o.capacity, shard_count_, seeds_(), typename parts::allocator_type(allocator_)),
+        eviction_shared_(weighs ? std::min(o.capacity, o.max_weight) : o.capacity, shard_count_, seeds_(),
+                         typename parts::allocator_type(allocator_)),
         shards_(make_shards(detail::take_policy<eviction_type>(std::forward<P>(policies)...))) {}
   ttl_cache(ttl_cache const&) = delete;
   ttl_cache& operator=(ttl_cache const&) = delete;
@@ -261,9 +262,9 @@ class ttl_cache {
 
   /// Every entry that is there becomes one of an older generation, which no call finds any more, and no
   /// computation under way will be stored: as `clear`, but at one instant for all keys and at O(1). The
-  /// entries are freed later, as `cleared`: by the read or write that meets one, a few at each put, before
-  /// anything is evicted, and all of them by `maintain()`. Until then `size()` and `weight()` count them.
-  /// Returns the number of the new generation; the first is 0.
+  /// entries are freed later, as `cleared`: by the read or write that meets one, a few at each put and more
+  /// where one would be evicted, and all of them by `maintain()`. Until then `size()` and `weight()` count
+  /// them. Returns the number of the new generation; the first is 0.
   std::uint64_t new_generation() noexcept;
   std::uint64_t generation() const noexcept { return generation_.load(std::memory_order_acquire); }
 
@@ -424,12 +425,12 @@ class ttl_cache {
     ++s.counts.negative_hits;
     s.touch_nothing(id);
   }
+  /// Asked only for what will be kept.
   std::size_t weight_of_nothing([[maybe_unused]] Key const& key) const {
-    if constexpr (weighs && std::is_invocable_v<weigher_type const&, Key const&>) {
-      return weigher_(key);
-    } else {
-      return 1;
+    if constexpr (remembers && weighs && std::is_invocable_v<weigher_type const&, Key const&>) {
+      if (options_.negative_ttl != std::chrono::nanoseconds(0)) return weigher_(key);
     }
+    return 1;
   }
 
   template <class Exit, class K, class F, class Deadline, class Read>
@@ -572,7 +573,7 @@ bool ttl_cache<Key, Value, Policies...>::put(K&& key, V&& value, put_options con
   if constexpr (is_lookup_key<K> &&
                 ((!weighs && !gives_life) || std::is_same_v<std::remove_cvref_t<K>, Key>)) {
     return store(std::forward<K>(key), Value(std::forward<V>(value)), o);
-  } else if constexpr (shows_text<K> && is_lookup_key<std::string_view> && !weighs) {
+  } else if constexpr (shows_text<K> && is_lookup_key<std::string_view> && !weighs && !gives_life) {
     return store(key.view(), Value(std::forward<V>(value)), o);
   } else {
     return store(Key(std::forward<K>(key)), Value(std::forward<V>(value)), o);
@@ -1246,6 +1247,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
         ++shard_.counts.discarded;
       } else if (too_heavy || lifeless || !has_room()) {
         ++shard_.counts.refused;
+        drop_overruled(t, gone);
       } else {
         settle_in(joined || reads_on, cache_.life_of(shard_, life), weight, t, gone);
       }
@@ -1343,6 +1345,14 @@ class ttl_cache<Key, Value, Policies...>::leader {
       ++shard_.counts.inserted;
     }
     cache_.make_room(shard_, t, gone);
+  }
+  /// With the lock: there is a value, though it is not stored, so that there is nothing is out of date.
+  void drop_overruled([[maybe_unused]] instant t, [[maybe_unused]] detail::removed_chain& gone) noexcept {
+    if constexpr (remembers) {
+      if (overruled_ == no_entry || shard_[overruled_].where != node_type::state::resident) return;
+      bool const dead = shard_.dead(cache_.expiry_, overruled_, t);
+      shard_.unlink(overruled_, dead ? shard_.death_of(overruled_) : removal_cause::erased, gone);
+    }
   }
   /// With the lock, once the flight cannot be found any more. Acquire: pairs with the release of those who
   /// joined and left again.
@@ -1556,7 +1566,6 @@ void ttl_cache<Key, Value, Policies...>::set_capacity(std::size_t capacity) {
     std::lock_guard one_at_a_time(
         resizing_);  // or two calls could leave some shards with one and some with the other
     set_capacity_of_all(capacity);
-    capacity_.store(capacity, std::memory_order_relaxed);
   }
   for (std::size_t i = 0; i != shard_count_; ++i) {
     shard_type& s = shards_[i];
@@ -1575,7 +1584,7 @@ void ttl_cache<Key, Value, Policies...>::set_capacity(std::size_t capacity) {
   }
 }
 
-/// What the shards' policies share changes first, with all of them standing still: it may fail.
+/// What the shards' policies share, if anything, changes first, with all of them standing still: it may fail.
 template <class Key, class Value, class... Policies>
 void ttl_cache<Key, Value, Policies...>::set_capacity_of_all(std::size_t capacity) {
   struct all_locked {
@@ -1585,11 +1594,24 @@ void ttl_cache<Key, Value, Policies...>::set_capacity_of_all(std::size_t capacit
       while (locked != 0) cache.shards_[--locked].mutex.unlock();
     }
   } all{*this};
-  for (; all.locked != shard_count_; ++all.locked) shards_[all.locked].mutex.lock();
-  if constexpr (!std::is_same_v<typename shard_type::shared_type, detail::no_shared>) {
+  constexpr bool shares = !std::is_same_v<typename shard_type::shared_type, detail::no_shared>;
+  if constexpr (shares) {
+    for (; all.locked != shard_count_; ++all.locked) shards_[all.locked].mutex.lock();
     eviction_shared_.set_capacity(capacity);
   }
-  for (std::size_t i = 0; i != shard_count_; ++i) shards_[i].set_capacity(share(capacity, i));
+  // At no instant are there more entries than `capacity()` says, but while they are being evicted.
+  if (capacity > capacity_.load(std::memory_order_relaxed)) {
+    capacity_.store(capacity, std::memory_order_relaxed);
+  }
+  for (std::size_t i = 0; i != shard_count_; ++i) {
+    if constexpr (shares) {
+      shards_[i].set_capacity(share(capacity, i));
+    } else {
+      lock_type lock(shards_[i].mutex);
+      shards_[i].set_capacity(share(capacity, i));
+    }
+  }
+  capacity_.store(capacity, std::memory_order_relaxed);
 }
 
 template <class Key, class Value, class... Policies>

@@ -12,8 +12,9 @@ namespace tideover::inline v0 {
 /// field, value and bounds, for anything outside of them.
 struct ttl_cache_options {
   /// The most entries, 1 to 4,000,000,000. With `weigh_by` and with `unbounded` it is not a bound but the
-  /// number expected. One shard is used for each 2048, up to what the locking policy allows: a cache of few
-  /// heavy entries evicts in exact order only if it says here that they are few.
+  /// number expected. The policies that count frequencies allocate about 10 bytes for each at once. One shard
+  /// is used for each 2048, up to what the locking policy allows: a cache of few heavy entries evicts in
+  /// exact order only if it says here that they are few.
   std::size_t capacity = 10'000;
   /// How long an entry lives, above zero; a put may say otherwise for its own entry. Unused with `never` and
   /// `per_entry`.

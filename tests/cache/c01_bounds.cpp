@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "cache/common.hpp"
 
+#include <tideover/policy/pmr.hpp>
 #include <tideover/policy/weigher.hpp>
 
+#include <algorithm>
+#include <cstddef>
+#include <memory_resource>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -181,4 +186,25 @@ TEST_CASE("C1: the bound holds at rest after many threads have put", "[C1]") {
   CHECK(cache.size() <= 2 * 2048);
   CHECK(cache.size() > 3500);
   CHECK(adds_up(cache.stats()));
+}
+
+TEST_CASE("C1: a capacity that is only an expectation beyond the weight costs no memory", "[C1]") {
+  struct sparing : std::pmr::memory_resource {
+    std::size_t most = 0;
+    void* do_allocate(std::size_t n, std::size_t alignment) override {
+      most = std::max(most, n);
+      if (n > (std::size_t{1} << 26)) throw std::bad_alloc();
+      return std::pmr::new_delete_resource()->allocate(n, alignment);
+    }
+    void do_deallocate(void* p, std::size_t n, std::size_t alignment) override {
+      std::pmr::new_delete_resource()->deallocate(p, n, alignment);
+    }
+    bool do_is_equal(memory_resource const& other) const noexcept override { return this == &other; }
+  } memory;
+  tideover::weigh_by one([](int, int) { return std::size_t{1}; });
+  tideover::ttl_cache<int, int, decltype(one), tideover::pmr_allocator> cache(
+      {.capacity = 4'000'000'000, .max_weight = 1000}, one, tideover::pmr_allocator(&memory));
+  for (int i = 0; i != 5000; ++i) cache.put(i, i);
+  CHECK(cache.weight() <= 1000);
+  CHECK(memory.most > 0);
 }

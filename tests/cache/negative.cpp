@@ -406,3 +406,41 @@ TEST_CASE("C11: a negative_ttl and the policy need one another", "[C11]") {
   CHECK(without.find("ttl_cache_options.negative_ttl") != std::string::npos);
   CHECK(without.find("tideover::negative_results") != std::string::npos);
 }
+
+TEST_CASE("C6: a value that is computed and refused leaves no word of its absence", "[C6]") {
+  auto const nothing = [] { return maybe(); };
+  auto const five = [] { return maybe(5); };
+
+  tideover::weigh_by by_value([](int, int value) { return static_cast<std::size_t>(value); });
+  auto options = believing(10s);
+  options.max_weight = 10;
+  believer<decltype(by_value)> heavy(options, by_value);
+  CHECK_FALSE(heavy.get_or_compute(1, nothing).has_value());
+  CHECK(heavy.get_or_compute(1, [] { return 100; }) == 100);  // heavier than the whole cache
+  CHECK(heavy.get_or_compute(1, five) == 5);
+  CHECK(heavy.stats().refused == 1);
+  CHECK(heavy.stats().erased == 1);
+
+  tideover::per_entry by_use([](int, int value) { return value == 100 ? 0s : 10s; });
+  believer<decltype(by_use)> lifeless(believing(10s), by_use);
+  CHECK_FALSE(lifeless.get_or_compute(1, nothing).has_value());
+  CHECK(lifeless.get_or_compute(1, [] { return 100; }) == 100);
+  CHECK(lifeless.get_or_compute(1, five) == 5);
+}
+
+TEST_CASE("C7: the weigher is not asked for a nothing that is not kept", "[C7]") {
+  struct weigher {
+    std::size_t operator()(int, int) const { return 1; }
+    std::size_t operator()(int) const { throw std::runtime_error("asked"); }
+  };
+  auto options = sized(10, 60s);
+  options.max_weight = 10;
+  auto const nothing = [] { return maybe(); };
+  int_cache<tideover::weigh_by<weigher>> values(options);
+  CHECK_FALSE(values.get_or_compute(1, nothing).has_value());
+  believer<tideover::weigh_by<weigher>> forgetful(options);  // negative_ttl is 0
+  CHECK_FALSE(forgetful.get_or_compute(1, nothing).has_value());
+  options.negative_ttl = 1s;
+  believer<tideover::weigh_by<weigher>> keeping(options);
+  CHECK_THROWS_AS(keeping.get_or_compute(1, nothing), std::runtime_error);
+}

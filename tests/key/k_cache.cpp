@@ -3,6 +3,8 @@
 #include "support/allocation_counter.hpp"
 
 #include <tideover/policy/clock.hpp>
+#include <tideover/policy/expiry/per_entry.hpp>
+#include <tideover/policy/hashing.hpp>
 #include <tideover/ttl_cache.hpp>
 
 #include <chrono>
@@ -186,4 +188,31 @@ TEST_CASE("an up-to-120-byte key is built, copied and read without allocation", 
   allocation_counter const longer;
   cache_key const more = cache_key("n").segment(text);
   CHECK(longer.allocations() > 0);  // the counter would have seen it
+}
+
+TEST_CASE("a cache of texts whose policies look at the key is given a key of text", "[key]") {
+  tideover::per_entry by_key([](std::string const& key, int) { return std::chrono::seconds(key.size()); });
+  tideover::ttl_cache<std::string, int, decltype(by_key)> cache({}, by_key);
+  CHECK(cache.put(cache_key("n").segment(1), 1));
+  CHECK(cache.get("n:1:v1") == 1);
+}
+
+namespace {
+
+struct stored_elsewhere {
+  int number;
+  bool operator==(stored_elsewhere const&) const = default;
+  stored_elsewhere stored() const { return {number + 1000}; }
+};
+struct by_number {
+  using is_transparent = void;
+  std::size_t operator()(stored_elsewhere const& key) const { return static_cast<std::size_t>(key.number); }
+};
+
+}  // namespace
+
+TEST_CASE("what another type of key means by stored() is its own affair", "[key]") {
+  tideover::ttl_cache<stored_elsewhere, int, tideover::hash_by<by_number>> cache({});
+  cache.put(stored_elsewhere{1}, 7);
+  CHECK(cache.get(stored_elsewhere{1}) == 7);
 }

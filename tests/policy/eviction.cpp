@@ -7,7 +7,9 @@
 #include <tideover/policy/eviction/fifo.hpp>
 #include <tideover/policy/eviction/lru.hpp>
 #include <tideover/policy/eviction/unbounded.hpp>
+#include <tideover/ttl_cache.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -110,4 +112,26 @@ TEST_CASE("lru, fifo: a random walk beside a list that is searched from end to e
 TEST_CASE("lru, fifo: the walk can tell one from the other", "[policy]") {
   CHECK(walk_eviction<lru>(naive_order{.hit_moves = false}, 20, 10'000, 1) != "");
   CHECK(walk_eviction<fifo>(naive_order{.hit_moves = true}, 20, 10'000, 1) != "");
+}
+
+namespace {
+
+struct asks_for_its_shard : tideover::lru {
+  template <class Hooks>
+  void on_insert(Hooks hooks, tideover::entry_id id) noexcept {
+    highest = std::max(highest, hooks.shard());
+    tideover::lru::on_insert(hooks, id);
+  }
+  inline static std::size_t highest = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a policy that shares nothing knows its shard too") {
+  tideover::ttl_cache<int, int, asks_for_its_shard, tideover::single_threaded> one({.capacity = 100});
+  one.put(1, 1);
+  CHECK(asks_for_its_shard::highest == 0);
+  tideover::ttl_cache<int, int, asks_for_its_shard> many({.capacity = 100'000});
+  for (int i = 0; i != 1000; ++i) many.put(i, i);
+  CHECK(asks_for_its_shard::highest == 15);
 }

@@ -9,9 +9,12 @@
 #include <tideover/policy/eviction/w_tinylfu.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <random>
 #include <set>
@@ -407,4 +410,57 @@ TEST_CASE("shadow_cache: it answers what naive queues would have answered", "[po
     }
     CHECK(hits > 1'000);
   }
+}
+
+namespace {
+
+/// Cells of one thread that let another one in between what it adds and what it does next.
+std::function<void()> meanwhile;
+template <class T>
+class meeting_cell {
+ public:
+  meeting_cell(T value = T()) : value_(value) {}
+  T load(std::memory_order) const { return value_; }
+  void store(T value, std::memory_order) { value_ = value; }
+  T exchange(T value, std::memory_order) { return std::exchange(value_, value); }
+  T fetch_add(T n, std::memory_order) {
+    T const before = value_;
+    value_ = static_cast<T>(value_ + n);
+    if (auto const other = std::exchange(meanwhile, nullptr)) other();
+    return before;
+  }
+
+ private:
+  T value_;
+};
+struct meeting {
+  static constexpr bool is_shared = true;
+  template <class T>
+  using cell = meeting_cell<T>;
+};
+
+}  // namespace
+
+TEST_CASE("w_tinylfu: two misses that meet at the end of a period are one end") {
+  w_tinylfu::shared<meeting, std::allocator<std::byte>> shared(64, 1, 1, {});
+  auto const one_half_of_each = [&](int n) {
+    for (int i = 0; i != n; ++i) {
+      shared.record_hit(0);
+      shared.record_miss();
+    }
+  };
+  std::vector<double> windows{shared.window()};
+  auto const note = [&] {
+    if (shared.window() != windows.back()) windows.push_back(shared.window());
+  };
+  for (int i = 0; i != 320; ++i) one_half_of_each(1), note();  // to the end of the first
+  for (int i = 0; i != 319; ++i) one_half_of_each(1), note();  // nearly to that of the second
+  shared.record_hit(0);
+  meanwhile = [&] { shared.record_miss(), note(); };
+  shared.record_miss();
+  note();
+  std::size_t const climbs = windows.size() - 1;
+  for (int i = 0; i != 300; ++i) one_half_of_each(1), note();
+  CHECK(climbs == 2);
+  CHECK(windows.size() - 1 == climbs);  // nor does the third come early
 }

@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -26,6 +27,15 @@
 #include <utility>
 
 namespace tideover::inline v0::detail {
+
+/// A cache_key, that is, which keeps more while it is made than it needs to be found; this header does not
+/// know it.
+template <class Key, class K>
+concept has_stored_form = requires(K&& key) {
+  { std::forward<K>(key).stored() } -> std::same_as<Key>;
+  key.check();
+  key.log_text();
+};
 
 struct no_links {};
 struct no_weight {};
@@ -61,9 +71,7 @@ struct cache_node {
   template <class K>
   void make_key(K&& k) {
     void* const place = std::addressof(key);
-    if constexpr (requires {
-                    { std::forward<K>(k).stored() } -> std::same_as<key_type>;
-                  }) {
+    if constexpr (has_stored_form<key_type, K>) {
       ::new (place) key_type(std::forward<K>(k).stored());  // less than was needed to make it
     } else {
       ::new (place) key_type(std::forward<K>(k));
@@ -490,8 +498,9 @@ class alignas(cache_line) cache_shard {
     shared_type* shared;
     std::size_t number;
   };
-  struct nowhere {
-    nowhere(shared_type&, std::size_t) noexcept {}
+  struct number_only {
+    number_only(shared_type&, std::size_t n) noexcept : number(n) {}
+    std::size_t number;
   };
   struct slot_guard {
     cache_shard& shard;
@@ -579,7 +588,7 @@ class alignas(cache_line) cache_shard {
   typename Parts::locking_type::template cell<entry_id> returned_{no_entry};
   std::size_t capacity_ = 0;
   [[no_unique_address]] eviction_type eviction_;
-  [[no_unique_address]] std::conditional_t<std::is_same_v<shared_type, no_shared>, nowhere, place> place_;
+  std::conditional_t<std::is_same_v<shared_type, no_shared>, number_only, place> place_;
   [[no_unique_address]] std::conditional_t<expires, timing_wheel, no_wheel> wheel_;
   [[no_unique_address]] typename Parts::rng_type rng_;
   total_type* total_weight_;

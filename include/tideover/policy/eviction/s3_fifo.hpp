@@ -84,6 +84,7 @@ class s3_fifo {
   enum : std::uint8_t { small, main };
   static constexpr std::uint8_t most_uses = 3;
   static constexpr std::uint8_t uses_to_stay = 2;
+  static constexpr int most_looks = 4096;  // for one victim: some 50 us
 
   std::size_t small_target() const noexcept { return std::max<std::size_t>(1, bound_ / 10); }
   std::size_t main_target() const noexcept { return bound_ - std::min(bound_, small_target()); }
@@ -117,11 +118,12 @@ class s3_fifo {
   }
   template <class Hooks>
   entry_id last_of_main(Hooks hooks) noexcept {
-    for (;;) {
+    // Were all of them used, the paper would go round three times: who comes then leaves all the same.
+    for (int looks = most_looks;; --looks) {
       entry_id const id = queues_[main].back();
       auto const uses = hooks.relaxed(hooks[id].uses);
       std::uint8_t const n = uses.load();
-      if (n == 0 && id != newest_) return id;
+      if ((n == 0 || looks <= 0) && id != newest_) return id;
       if (id != newest_) uses.store(static_cast<std::uint8_t>(n - 1));
       queues_[main].move_to_front(links_of(hooks), id);
     }

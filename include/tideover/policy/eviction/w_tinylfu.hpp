@@ -89,14 +89,17 @@ class w_tinylfu::shared {
 
   void record_hit(std::uint32_t) noexcept { hits_.fetch_add(1, std::memory_order_relaxed); }
   void record_miss() noexcept {
-    std::uint64_t const misses = misses_.fetch_add(1, std::memory_order_relaxed) + 1;
-    std::uint64_t const hits = hits_.load(std::memory_order_relaxed);
-    if (misses - misses_before_.load(std::memory_order_relaxed) + hits < period_) return;
+    misses_.fetch_add(1, std::memory_order_relaxed);
+    if (!period_is_over()) return;
     if (climbing_.exchange(1, std::memory_order_acquire) != 0) return;
-    climb(static_cast<double>(hits) /
-          static_cast<double>(hits + misses - misses_before_.load(std::memory_order_relaxed)));
-    misses_before_.store(misses, std::memory_order_relaxed);
-    hits_.store(0, std::memory_order_relaxed);
+    if (period_is_over()) {  // still, now that nobody else ends it
+      std::uint64_t const hits = hits_.load(std::memory_order_relaxed);
+      std::uint64_t const misses = misses_.load(std::memory_order_relaxed);
+      climb(static_cast<double>(hits) /
+            static_cast<double>(hits + misses - misses_before_.load(std::memory_order_relaxed)));
+      misses_before_.store(misses, std::memory_order_relaxed);
+      hits_.store(0, std::memory_order_relaxed);
+    }
     climbing_.store(0, std::memory_order_release);
   }
 
@@ -115,6 +118,12 @@ class w_tinylfu::shared {
   template <class T>
   using cell = typename Locking::template cell<T>;
 
+  bool period_is_over() const noexcept {
+    // The older count first: what is subtracted is never the larger one.
+    std::uint64_t const before = misses_before_.load(std::memory_order_relaxed);
+    std::uint64_t const misses = misses_.load(std::memory_order_relaxed);
+    return misses >= before && misses - before + hits_.load(std::memory_order_relaxed) >= period_;
+  }
   void set_period(std::size_t capacity) noexcept {
     period_ = 10 * capacity / sample_.one_in();
     misses_per_tick_.store(std::max<std::size_t>(1, capacity / sample_.one_in() / 50),
