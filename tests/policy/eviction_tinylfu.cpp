@@ -414,19 +414,23 @@ TEST_CASE("shadow_cache: it answers what naive queues would have answered", "[po
 
 namespace {
 
-/// Cells of one thread that let another one in between what it adds and what it does next.
-std::function<void()> meanwhile;
+/// Cells of one thread that let another one in: after it has added, or before it exchanges.
+std::function<void()> after_adding;
+std::function<void()> before_exchanging;
 template <class T>
 class meeting_cell {
  public:
   meeting_cell(T value = T()) : value_(value) {}
   T load(std::memory_order) const { return value_; }
   void store(T value, std::memory_order) { value_ = value; }
-  T exchange(T value, std::memory_order) { return std::exchange(value_, value); }
+  T exchange(T value, std::memory_order) {
+    if (auto const other = std::exchange(before_exchanging, nullptr)) other();
+    return std::exchange(value_, value);
+  }
   T fetch_add(T n, std::memory_order) {
     T const before = value_;
     value_ = static_cast<T>(value_ + n);
-    if (auto const other = std::exchange(meanwhile, nullptr)) other();
+    if (auto const other = std::exchange(after_adding, nullptr)) other();
     return before;
   }
 
@@ -434,7 +438,6 @@ class meeting_cell {
   T value_;
 };
 struct meeting {
-  static constexpr bool is_shared = true;
   template <class T>
   using cell = meeting_cell<T>;
 };
@@ -442,6 +445,7 @@ struct meeting {
 }  // namespace
 
 TEST_CASE("w_tinylfu: two misses that meet at the end of a period are one end") {
+  auto* const where = GENERATE(&after_adding, &before_exchanging);
   w_tinylfu::shared<meeting, std::allocator<std::byte>> shared(64, 1, 1, {});
   auto const one_half_of_each = [&](int n) {
     for (int i = 0; i != n; ++i) {
@@ -456,7 +460,7 @@ TEST_CASE("w_tinylfu: two misses that meet at the end of a period are one end") 
   for (int i = 0; i != 320; ++i) one_half_of_each(1), note();  // to the end of the first
   for (int i = 0; i != 319; ++i) one_half_of_each(1), note();  // nearly to that of the second
   shared.record_hit(0);
-  meanwhile = [&] { shared.record_miss(), note(); };
+  *where = [&] { shared.record_miss(), note(); };
   shared.record_miss();
   note();
   std::size_t const climbs = windows.size() - 1;

@@ -9,6 +9,7 @@
 
 int main() {
   tideover::openssl::hmac_sha256 const pepper("pepper");
-  auto const key = tideover::cache_key("user").secret("email", "a@b.com", pepper).segment(std::string(300, 'x'));
+  auto const key =
+      tideover::cache_key("user").secret("email", "a@b.com", pepper).segment(std::string(300, 'x'));
   return key.digested() && fmt::format("{}", key) == key.log_text() ? 0 : 1;
 }
