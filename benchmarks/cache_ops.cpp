@@ -350,7 +350,7 @@ class progress_reporter : public benchmark::BenchmarkReporter {
   }
 };
 
-// What contracts/cache.md asks for: `goals` are printed, the floor is judged.
+// What we want to reach: `goals` are printed, the floor is judged.
 constexpr double goal_to_flat_map = 2.5;
 constexpr double goal_to_list_map = 1.0 / 3;
 
