@@ -389,8 +389,7 @@ class ttl_cache {
   bool overweight() const noexcept {
     return weighs && total_weight_.load(std::memory_order_relaxed) > options_.max_weight;
   }
-  typename shard_type::life_type life_of(shard_type& s,
-                                         std::optional<std::chrono::nanoseconds> own) const noexcept;
+  typename shard_type::life_type life_of(shard_type& s, std::chrono::nanoseconds own) const noexcept;
   typename shard_type::life_type life_of_nothing(shard_type& s) const noexcept;
 
   /// The key as it is if the hashing policy takes it; its text, if it is an object that shows one and the
@@ -591,10 +590,10 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
       return false;
     }
   }
-  std::optional<std::chrono::nanoseconds> own_life = o.ttl;
+  std::chrono::nanoseconds own_life = o.ttl.value_or(options_.ttl);
   if constexpr (gives_life) {
-    if (!own_life) own_life = expiry_.life(std::as_const(key), std::as_const(value));
-    if (*own_life <= std::chrono::nanoseconds(0)) {
+    if (!o.ttl) own_life = expiry_.life(std::as_const(key), std::as_const(value));
+    if (own_life <= std::chrono::nanoseconds(0)) {
       refuse(key);
       return false;
     }
@@ -1133,7 +1132,7 @@ auto ttl_cache<Key, Value, Policies...>::lead(shard_type& s, entry_id flight, en
     if (!why) {
       mine.has_value();
       std::size_t const weight = weigher_(std::as_const(n.key), std::as_const(n.value));
-      std::optional<std::chrono::nanoseconds> life;
+      std::chrono::nanoseconds life = options_.ttl;
       if constexpr (gives_life) life = expiry_.life(std::as_const(n.key), std::as_const(n.value));
       if constexpr (Read::under_lock) {
         return copy_then<Exit>(n, read, [&]() noexcept { mine.succeed(weight, life, false); });
@@ -1230,9 +1229,9 @@ class ttl_cache<Key, Value, Policies...>::leader {
   void has_value() noexcept { has_value_ = true; }
 
   /// `reads_on`: the value must stay where it is until the leader's end.
-  void succeed(std::size_t weight, std::optional<std::chrono::nanoseconds> life, bool reads_on) noexcept {
+  void succeed(std::size_t weight, std::chrono::nanoseconds life, bool reads_on) noexcept {
     bool const too_heavy = weighs && weight > cache_.options_.max_weight;
-    bool const lifeless = life && *life <= std::chrono::nanoseconds(0);
+    bool const lifeless = gives_life && life <= std::chrono::nanoseconds(0);
     detail::removed_chain gone;
     instant const t = cache_.now();
     bool joined = false;
@@ -1652,16 +1651,15 @@ cache_stats ttl_cache<Key, Value, Policies...>::stats() const {
 // ---- What they share --------------------------------------------------------------------------------------
 
 template <class Key, class Value, class... Policies>
-auto ttl_cache<Key, Value, Policies...>::life_of(shard_type& s,
-                                                 std::optional<std::chrono::nanoseconds> own) const noexcept
+auto ttl_cache<Key, Value, Policies...>::life_of(shard_type& s, std::chrono::nanoseconds own) const noexcept
     -> typename shard_type::life_type {
   auto const drawn = [&](std::chrono::nanoseconds life) {
     return options_.ttl_jitter > 0.0 ? s.shortened(life, options_.ttl_jitter) : life;
   };
   if constexpr (idles) {
-    return {drawn(own.value_or(options_.ttl)), drawn(options_.idle_ttl)};
+    return {drawn(own), drawn(options_.idle_ttl)};
   } else {
-    return {drawn(own.value_or(options_.ttl))};
+    return {drawn(own)};
   }
 }
 

@@ -71,7 +71,7 @@ class naive_tinylfu {
     bound = window_.size() + main() - 1;
     std::vector<std::uint32_t> const legal = choose();
     expected_.clear();
-    for (std::uint32_t const k : legal) expected_ += " " + std::to_string(k);
+    for (std::uint32_t const k : legal) (expected_ += ' ') += std::to_string(k);
     chances_ = 64;
     if (std::find(legal.begin(), legal.end(), key) == legal.end()) return false;
     leave(key);
