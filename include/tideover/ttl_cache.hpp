@@ -4,6 +4,7 @@
 #include <tideover/config.hpp>
 #include <tideover/deadline.hpp>
 #include <tideover/detail/cache/computed.hpp>
+#include <tideover/detail/cache/read_counts.hpp>
 #include <tideover/detail/cache/shard.hpp>
 #include <tideover/error.hpp>
 #include <tideover/instant.hpp>
@@ -84,10 +85,15 @@ using cache_axes = axes<axis::eviction, axis::expiry, axis::locking, axis::clock
 ///          freed a few at each put, on the read that meets it, and all of it by `maintain()`.
 /// Threads  All members may be called at once, but with `single_threaded`. User functions (compute, visitor,
 ///          predicate, weigher, listener) run without any lock and may call the cache; hash, equality, copy
-///          and move may run under a shard's lock and may not. Removed values are destroyed without a lock.
+///          and move may run under a shard's lock and may not. Removed values are destroyed without a lock,
+///          by the call that removes them, or, if somebody reads them at that instant, by one that comes by
+///          later: a removal from the same shard, the end of a visit, `maintain()`.
+/// Reading  With `sharded`, `after_write`, `per_entry` or `never`, and any eviction policy but `lru`, what is
+///          there is read without a lock, and a hit writes nothing that the next reader of the key writes.
 /// Throws   What user functions, hash, equality, copies and allocation throw; a single-key call that throws
 ///          has changed nothing. Own failures throw `tideover::error`; the `try_` verbs return them.
-/// Cost     get: one hash, one lock, no allocation. put: the same, and at most one allocation while growing.
+/// Cost     get: one hash, at most one lock, no allocation. put: the same, and at most one allocation while
+/// growing.
 ///          All single-key calls are O(1), amortised over growth.
 ///
 /// The cache must outlive every call; a visitor or computation still running in its destructor is a caller's
@@ -155,6 +161,7 @@ class ttl_cache {
         listener_(detail::take_policy<listener_type>(std::forward<P>(policies)...)),
         expiry_(detail::take_policy<expiry_type>(std::forward<P>(policies)...)),
         allocator_(detail::take_policy<allocator_policy_type>(std::forward<P>(policies)...).allocator()),
+        reads_(typename parts::allocator_type(allocator_)),
         seeds_(detail::take_policy<rng_type>(std::forward<P>(policies)...)),
         shard_count_(shards_for(o.capacity)),
         eviction_shared_(weighs ? std::min(o.capacity, o.max_weight) : o.capacity, shard_count_, seeds_(),
@@ -263,8 +270,8 @@ class ttl_cache {
   /// Every entry that is there becomes one of an older generation, which no call finds any more, and no
   /// computation under way will be stored: as `clear`, but at one instant for all keys and at O(1). The
   /// entries are freed later, as `cleared`: by the read or write that meets one, a few at each put and more
-  /// where one would be evicted, and all of them by `maintain()`. Until then `size()` and `weight()` count
-  /// them. Returns the number of the new generation; the first is 0.
+  /// where one would be evicted, and all of them by `maintain()` and each 2^20th call of this. Until then
+  /// `size()` and `weight()` count them. Returns the number of the new generation; the first is 0.
   std::uint64_t new_generation() noexcept;
   std::uint64_t generation() const noexcept { return generation_.load(std::memory_order_acquire); }
 
@@ -310,6 +317,16 @@ class ttl_cache {
   listener_type& listener() noexcept { return listener_; }
 
  private:
+  template <class P>
+  static constexpr bool hits_need_no_lock = requires {
+    requires P::hits_need_no_lock;
+  };
+  /// Values that are replaced get a new entry then, and the old one stays until nobody reads it.
+  static constexpr bool reads_without_lock = locking_type::is_shared && requires {
+    requires locking_type::reads_need_no_lock;
+  }
+  &&hits_need_no_lock<eviction_type>&& hits_need_no_lock<expiry_type>;
+
   struct parts {
     using key_type = Key;
     using value_type = Value;
@@ -317,13 +334,19 @@ class ttl_cache {
     using expiry_type = ttl_cache::expiry_type;
     using locking_type = ttl_cache::locking_type;
     using weigher_type = ttl_cache::weigher_type;
+    using hashing_type = ttl_cache::hashing_type;
     using rng_type = ttl_cache::rng_type;
     using negative_type = ttl_cache::negative_type;
     using allocator_type = typename allocator_policy_type::allocator_type;
+    static constexpr bool reads_without_lock = ttl_cache::reads_without_lock;
     static constexpr bool is_silent = std::is_same_v<listener_type, silent>;
   };
   using shard_type = detail::cache_shard<parts>;
+  using read_counts =
+      std::conditional_t<reads_without_lock, detail::read_counts<typename parts::allocator_type>,
+                         detail::no_read_counts>;
   using node_type = typename shard_type::node;
+  using reading = typename shard_type::reading;
   using lock_type = std::unique_lock<typename locking_type::mutex_type>;
   template <class T>
   using cell = typename locking_type::template cell<T>;
@@ -338,17 +361,21 @@ class ttl_cache {
   static constexpr std::size_t most_weight =
       std::numeric_limits<std::size_t>::max() >> 16;  // sums do not wrap
   static constexpr std::size_t entries_per_shard = 2048;
+  static constexpr std::uint64_t generations_per_sweep = std::uint64_t{1} << 20;
   /// How many entries a put looks at for expired ones: more than it adds work for (at most one step for each
   /// level that an entry with a common TTL falls through), and bounded.
   static constexpr std::size_t expiry_steps_per_put = 8;
   static constexpr std::size_t entries_per_lock = 256;  // bulk calls let others in after so many
   /// A new value is made over the old one where ending the old one is nothing: a destructor of the user's may
   /// not run under the lock, and neither swapping nor assigning means replacing for every type (a tuple of
-  /// references, containers with memory resources). All others get a new entry in the old one's place.
-  static constexpr bool replaces_in_place =
-      std::is_trivially_destructible_v<Value> && std::is_nothrow_move_constructible_v<Value>;
+  /// references, containers with memory resources). All others get a new entry in the old one's place, and so
+  /// does what may be read without the lock.
+  static constexpr bool replaces_in_place = !reads_without_lock && std::is_trivially_destructible_v<Value> &&
+                                            std::is_nothrow_move_constructible_v<Value>;
 
   class pinned;
+  class parting;
+  struct nothing_later;
   class joined;
   class leader;
   struct throwing;
@@ -413,11 +440,32 @@ class ttl_cache {
   bool remove(K const& key, Also also);
   template <class K>
   entry_id find_live(shard_type& s, std::uint64_t hash, K const& key, instant t, detail::removed_chain& gone);
+  template <class V = Value>
+  std::optional<V> copied(shard_type& s, reading const& at, instant t);
   template <class K, class F>
   bool look(K const& key, F f) const;
   void count_hit(shard_type& s, entry_id id, instant t) noexcept {
     ++s.counts.hits;
     s.touch(expiry_, id, t);
+  }
+  /// Notes a read without the lock as a use; false if it was none, as the lock has to be taken.
+  bool count_read(shard_type& s, reading const& at, instant t) noexcept {
+    switch (at.came_to) {
+      case detail::read_outcome::live:
+        s.touch(expiry_, at.id, t);
+        reads_.add(at.thread, read_counts::hits);
+        return true;
+      case detail::read_outcome::nothing:
+        s.touch_nothing(at.id);
+        reads_.add(at.thread, read_counts::negative_hits);
+        return true;
+      case detail::read_outcome::absent:
+        reads_.add(at.thread, read_counts::misses);
+        return true;
+      case detail::read_outcome::unsure:
+        break;
+    }
+    return false;
   }
   void count_nothing(shard_type& s, entry_id id) noexcept {
     ++s.counts.hits;
@@ -446,6 +494,7 @@ class ttl_cache {
   template <class F>
   void for_each_pinned(F f);
   std::size_t free_dead(shard_type& s, std::size_t& steps) noexcept;
+  void sweep_generations() noexcept;
   void free_some_dead(shard_type& s, instant t, detail::removed_chain& gone) const noexcept;
   void make_room(shard_type& s, instant t, detail::removed_chain& gone) noexcept;
   void make_room_elsewhere(shard_type const& s) noexcept;
@@ -467,6 +516,7 @@ class ttl_cache {
   [[no_unique_address]] typename shard_traits::allocator_type allocator_;
   [[no_unique_address]] typename locking_type::mutex_type resizing_;
   cell<std::uint64_t> generation_{0};
+  [[no_unique_address]] read_counts reads_;
   [[no_unique_address]] rng_type seeds_;  // one draw for each part
   std::size_t shard_count_;
   [[no_unique_address]] typename shard_type::shared_type eviction_shared_;
@@ -489,8 +539,8 @@ auto ttl_cache<Key, Value, Policies...>::make_shards(eviction_type const& evicti
   typename parts::allocator_type const allocator(allocator_);
   for (; making.made != shard_count_; ++making.made) {
     std::construct_at(making.shards + making.made, eviction, eviction_shared_, making.made,
-                      share(options_.capacity, making.made), now(), seeds_(), total_weight_, generation_,
-                      allocator);
+                      share(options_.capacity, making.made), now(), seeds_(), hashing_, total_weight_,
+                      generation_, allocator);
   }
   return std::exchange(making.shards, nullptr);
 }
@@ -698,6 +748,11 @@ std::optional<Value> ttl_cache<Key, Value, Policies...>::get(
   std::uint64_t const hash = hashing_(wanted);
   instant const t = now();
   shard_type& s = shard_of(hash);
+  if constexpr (reads_without_lock) {
+    reading const at(s, hashing_, hash, wanted, expiry_, t);
+    if (at.came_to == detail::read_outcome::live) return copied(s, at, t);
+    if (count_read(s, at, t)) return std::nullopt;
+  }
   std::optional<Value> copy;
   detail::removed_chain gone;
   {
@@ -714,6 +769,15 @@ std::optional<Value> ttl_cache<Key, Value, Policies...>::get(
     }
   }
   dispose(s, gone);
+  return copy;
+}
+
+/// What was read is copied first, in the caller's place: if that throws, nothing has been counted.
+template <class Key, class Value, class... Policies>
+template <class V>
+std::optional<V> ttl_cache<Key, Value, Policies...>::copied(shard_type& s, reading const& at, instant t) {
+  std::optional<V> copy(std::in_place, std::as_const(s[at.id].value));
+  count_read(s, at, t);
   return copy;
 }
 
@@ -751,6 +815,12 @@ bool ttl_cache<Key, Value, Policies...>::look(K const& key, F f) const {
   std::uint64_t const hash = hashing_(wanted);
   instant const t = now();
   shard_type& s = shard_of(hash);
+  if constexpr (reads_without_lock) {
+    reading const at(s, hashing_, hash, wanted, expiry_, t);
+    bool const live = at.came_to == detail::read_outcome::live;
+    if (live) f(std::as_const(s[at.id]), t);
+    if (at.came_to != detail::read_outcome::unsure) return live;
+  }
   lock_type lock(s.mutex);
   s.catch_up();
   entry_id const id = s.find(hashing_, hash, wanted);
@@ -766,6 +836,15 @@ bool ttl_cache<Key, Value, Policies...>::visit(K const& key, Visitor&& visitor) 
   std::uint64_t const hash = hashing_(wanted);
   instant const t = now();
   shard_type& s = shard_of(hash);
+  if constexpr (reads_without_lock) {
+    parting const later(s);
+    reading const at(s, hashing_, hash, wanted, expiry_, t);
+    if (count_read(s, at, t)) {
+      if (at.came_to != detail::read_outcome::live) return false;
+      std::invoke(visitor, std::as_const(s[at.id].value));
+      return true;
+    }
+  }
   detail::removed_chain gone;
   entry_id id = no_entry;
   {
@@ -814,6 +893,23 @@ class ttl_cache<Key, Value, Policies...>::pinned {
  private:
   shard_type& shard_;
   entry_id id_;
+};
+
+/// After a visit, which may be long: what was removed from under it is destroyed.
+template <class Key, class Value, class... Policies>
+class ttl_cache<Key, Value, Policies...>::parting {
+ public:
+  explicit parting(shard_type& s) noexcept : shard_(s) {}
+  parting(parting const&) = delete;
+  parting& operator=(parting const&) = delete;
+  ~parting() { shard_.let_go_of_pending(); }
+
+ private:
+  shard_type& shard_;
+};
+template <class Key, class Value, class... Policies>
+struct ttl_cache<Key, Value, Policies...>::nothing_later {
+  explicit nothing_later(shard_type const&) noexcept {}
 };
 
 // ---- Computing what is missing ----------------------------------------------------------------------------
@@ -1001,6 +1097,25 @@ auto ttl_cache<Key, Value, Policies...>::obtain(K&& key, F& compute, Deadline co
     typename Exit::template type<Read> {
   std::uint64_t const hash = hashing_(key);
   shard_type& s = shard_of(hash);
+  if constexpr (reads_without_lock) {
+    instant const t = now();
+    std::conditional_t<Read::under_lock, nothing_later, parting> const later(s);
+    reading const at(s, hashing_, hash, key, expiry_, t);
+    if (at.came_to == detail::read_outcome::live) {
+      if constexpr (Read::under_lock) {
+        return copy_then<Exit>(s[at.id], read, [&]() noexcept { count_read(s, at, t); });
+      } else {
+        count_read(s, at, t);
+        return Exit::give(read, std::as_const(s[at.id].value));
+      }
+    }
+    if constexpr (Exit::may_be_nothing) {
+      if (at.came_to == detail::read_outcome::nothing) {
+        count_read(s, at, t);
+        return Exit::template nothing<Read>();
+      }
+    }
+  }
   for (bool again = false;; again = true) {
     instant const t = now();
     detail::removed_chain gone;
@@ -1278,7 +1393,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
         } else if ((weighs && weight > cache_.options_.max_weight) || !has_room()) {
           ++shard_.counts.refused;
         } else {
-          shard_[node_].nothing = true;
+          shard_[node_].says_nothing();
           settle_in(joined, cache_.life_of_nothing(shard_), weight, t, gone);
           kept = true;
         }
@@ -1425,7 +1540,26 @@ void ttl_cache<Key, Value, Policies...>::clear() {
 template <class Key, class Value, class... Policies>
 std::uint64_t ttl_cache<Key, Value, Policies...>::new_generation() noexcept {
   // Release: pairs with the acquire in catch_up. Acquire: generations follow one another.
-  return generation_.fetch_add(1, std::memory_order_acq_rel) + 1;
+  std::uint64_t const now = generation_.fetch_add(1, std::memory_order_acq_rel) + 1;
+  if (now % generations_per_sweep == 0) sweep_generations();
+  return now;
+}
+
+/// Entries keep 23 bits of their generation: long before these come round, none of an older one may be left.
+/// Whoever comes to the next sweep waits for this one, so listeners are told afterwards.
+template <class Key, class Value, class... Policies>
+void ttl_cache<Key, Value, Policies...>::sweep_generations() noexcept {
+  std::array<detail::removed_chain, locking_type::max_shards> gone;
+  {
+    std::lock_guard one_at_a_time(resizing_);
+    for (std::size_t i = 0; i != shard_count_; ++i) {
+      lock_type lock(shards_[i].mutex);
+      shards_[i].catch_up();
+      std::size_t steps = std::numeric_limits<std::size_t>::max();
+      shards_[i].remove_outdated(steps, gone[i]);
+    }
+  }
+  for (std::size_t i = 0; i != shard_count_; ++i) dispose(shards_[i], gone[i]);
 }
 
 template <class Key, class Value, class... Policies>
@@ -1500,6 +1634,7 @@ std::size_t ttl_cache<Key, Value, Policies...>::maintain() {
   for (std::size_t i = 0; i != shard_count_; ++i) {
     std::size_t steps = std::numeric_limits<std::size_t>::max();
     freed += free_dead(shards_[i], steps);
+    shards_[i].let_go_of_pending();
   }
   return freed;
 }
@@ -1638,6 +1773,11 @@ cache_stats ttl_cache<Key, Value, Policies...>::stats() const {
     sum.discarded += c.discarded;
     sum.negative_hits += c.negative_hits;
   }
+  if constexpr (reads_without_lock) {
+    sum.hits += reads_.sum(read_counts::hits) + reads_.sum(read_counts::negative_hits);
+    sum.misses += reads_.sum(read_counts::misses);
+    sum.negative_hits += reads_.sum(read_counts::negative_hits);
+  }
   sum.gets = sum.hits + sum.misses;
   sum.puts = sum.inserted + sum.replaced + sum.refused;
   sum.weight = weighs ? total_weight_.load(std::memory_order_relaxed) : sum.resident;
@@ -1733,13 +1873,21 @@ void ttl_cache<Key, Value, Policies...>::tell(Key const& key, Value const& value
 /// Tells and lets go of what was removed. Without any lock.
 template <class Key, class Value, class... Policies>
 void ttl_cache<Key, Value, Policies...>::dispose(shard_type& s, detail::removed_chain gone) noexcept {
+  entry_id first = no_entry;
+  entry_id last = no_entry;
+  std::uint32_t count = 0;
   for (entry_id id = gone.first; id != no_entry;) {
     node_type& n = s[id];
-    entry_id const next = n.next;  // the slot may be another's as soon as we let go
+    entry_id const next = n.link();  // if others hold it, it is theirs as soon as we let go
     if (!s.is_nothing(id)) tell(n.key, n.value, n.cause);
-    s.unpin(id);
+    if (s.drop_reference(id)) {
+      (first == no_entry ? first : s[last].link()) = id;
+      last = id;
+      ++count;
+    }
     id = next;
   }
+  if (first != no_entry) s.let_go(first, last, count);
 }
 
 }  // namespace tideover::inline v0

@@ -283,13 +283,14 @@ TEST_CASE("C7: over an older generation a call that throws at any point has chan
 
 namespace {
 
-/// One thread, where each new generation is 2^32 further: what only a part of the number tells apart.
+/// One thread, where each new generation is 2^Bits further: what only a part of the number tells apart.
+template <unsigned Bits>
 struct leaping : tideover::single_threaded {
   template <class T>
   struct cell : tideover::single_threaded::cell<T> {
     using tideover::single_threaded::cell<T>::cell;
     T fetch_add(T n, std::memory_order order) noexcept {
-      if constexpr (sizeof(T) == 8) n = static_cast<T>(std::uint64_t(n) << 32);
+      if constexpr (sizeof(T) == 8) n = static_cast<T>(std::uint64_t(n) << Bits);
       return tideover::single_threaded::cell<T>::fetch_add(n, order);
     }
   };
@@ -297,13 +298,22 @@ struct leaping : tideover::single_threaded {
 
 }  // namespace
 
-TEST_CASE("C2: four billion generations later an entry is not taken for a new one", "[C2]") {
-  int_cache<leaping> cache(sized(10));
+TEST_CASE("C2: 65,536 generations later an entry is not taken for a new one", "[C2]") {
+  int_cache<leaping<16>> cache(sized(10));
   cache.put(1, 1);
   CHECK(cache.new_generation() != 0);
-  CHECK(cache.generation() == std::uint64_t{1} << 32);
+  CHECK(cache.generation() == std::uint64_t{1} << 16);
+  CHECK(cache.size() == 1);
   CHECK_FALSE(cache.contains(1));
   CHECK_FALSE(cache.get(1));
+}
+
+TEST_CASE("C2: a million generations later no entry is left that could be taken for a new one", "[C2]") {
+  int_cache<leaping<20>> cache(sized(10));
+  cache.put(1, 1);
+  CHECK(cache.new_generation() == std::uint64_t{1} << 20);
+  CHECK(cache.size() == 0);
+  CHECK(cache.stats().cleared == 1);
 }
 
 TEST_CASE("C8: the sums hold over several shards and generations", "[C8]") {

@@ -5,6 +5,7 @@
 #include "support/watchdog.hpp"
 
 #include <tideover/detail/hash_index.hpp>
+#include <tideover/policy/locking.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -170,7 +171,8 @@ class walk {
   walk_plan plan_;
   std::mt19937_64 random_;
   bomb memory_;
-  tideover::detail::hash_index<tideover_test::bombing_allocator<std::byte>> entries_;
+  tideover::detail::hash_index<tideover::single_threaded, tideover_test::bombing_allocator<std::byte>>
+      entries_;
   std::vector<std::uint64_t> hashes_;
   std::vector<bool> inside_;
   std::multimap<std::uint64_t, entry_id> expected_;

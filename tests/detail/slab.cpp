@@ -32,11 +32,13 @@ struct slot {
   slot* self;
   std::uint64_t mark = 0;
   entry_id next = no_entry;
+  entry_id& link() { return next; }
   inline static long live = 0;
 };
 
 struct alignas(128) wide_slot {
   entry_id next = no_entry;
+  entry_id& link() { return next; }
 };
 
 template <class T>
@@ -169,6 +171,7 @@ TEST_CASE("slab: when a slot cannot be made, nothing has changed", "[detail]") {
       return value;
     }
     entry_id next = no_entry;
+  entry_id& link() { return next; }
   };
   bomb memory;
   {

@@ -6,34 +6,47 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <new>
 
 namespace tideover::inline v0::detail {
+
+/// What `hash_index::read` answers when writers came between too often: ask again with the lock.
+inline constexpr entry_id unsure_entry = no_entry - 1;
 
 /// A hash table from 64-bit hashes to entry numbers. It holds no keys: the caller compares.
 ///
 /// A bucket is one cache line: twelve one-byte tags, twelve numbers, and a count of the entries that wanted
 /// this bucket and had to go on to the next one. A lookup reads one line, compares all tags at once, and goes
 /// on only while that count is not zero; erasing clears a tag and lowers the counts on the way, so there are
-/// no tombstones and nothing is ever rebuilt but by growth. A bucket is found by multiplication (Lemire,
-/// "Fast Random Integer Generation in an Interval", 2019, section 3), so the number of buckets is exact and
-/// not the next power of two. On average nine of twelve places are used at most: 7.1 bytes an entry.
+/// no tombstones, an entry never moves, and nothing is ever rebuilt but by growth. A bucket is found by
+/// multiplication (Lemire, "Fast Random Integer Generation in an Interval", 2019, section 3), so the number
+/// of buckets is exact and not the next power of two. On average nine of twelve places are used at most: 7.1
+/// bytes an entry.
 ///
 /// The lower 32 bits of the hash choose the bucket, bits 32 to 39 are the tag; the bits above are free for
 /// choosing a shard. An empty index has allocated nothing. Expected O(1) throughout.
-template <class Allocator>
+///
+/// Threads: one at a time, but for `read`, which any number may call meanwhile if `Locking` is shared. Since
+/// readers may still be in it, a table that was too small is kept until the end then: all of them together
+/// are smaller than the one in use.
+template <class Locking, class Allocator>
 class hash_index {
   static constexpr unsigned width = 12;
   static constexpr std::uint64_t fill = 9;
+  template <class T>
+  using cell = typename Locking::template cell<T>;
+
+  /// Lane i has its tag in byte i of `low`, or in byte i - 8 of `high`, whose upper half is the count of
+  /// those that went on. A tag of 0: empty.
   struct alignas(cache_line) bucket {
-    std::array<std::uint8_t, width> tags{};  // 0: empty
-    std::uint32_t passed = 0;
-    std::array<entry_id, width> ids;
+    cell<std::uint64_t> low{0};
+    cell<std::uint64_t> high{0};
+    std::array<cell<entry_id>, width> ids;
   };
   static_assert(sizeof(bucket) == cache_line);
   using traits = typename std::allocator_traits<Allocator>::template rebind_traits<bucket>;
@@ -41,11 +54,20 @@ class hash_index {
   static_assert(std::is_same_v<typename traits::pointer, bucket*>,
                 "tideover: fancy pointers are not supported");
 
+  /// Stands in front of its buckets.
+  struct alignas(cache_line) table {
+    std::size_t count;
+    table* smaller;  // the one before it
+    bucket* buckets() noexcept { return std::launder(reinterpret_cast<bucket*>(this + 1)); }
+    bucket const* buckets() const noexcept { return std::launder(reinterpret_cast<bucket const*>(this + 1)); }
+  };
+  static_assert(sizeof(table) == sizeof(bucket));
+
  public:
   explicit hash_index(Allocator const& allocator) : allocator_(allocator) {}
   hash_index(hash_index const&) = delete;
   hash_index& operator=(hash_index const&) = delete;
-  ~hash_index() { free(buckets_, bucket_count_); }
+  ~hash_index() { free_all(now()); }
 
   std::size_t size() const noexcept { return size_; }
   bool empty() const noexcept { return size_ == 0; }
@@ -54,21 +76,44 @@ class hash_index {
   template <class Matches>
   entry_id find(std::uint64_t hash, Matches matches) const {
     if (size_ == 0) return no_entry;
-    std::uint8_t const tag = tag_of(hash);
-    // Once round at most: in a small index each bucket may have been passed by some entry.
-    std::size_t left = bucket_count_;
-    for (std::size_t b = home(lower(hash));; b = after(b)) {
-      bucket const& here = buckets_[b];
-      for (std::uint64_t found = low_matches(here, tag); found != 0; found &= found - 1) {
-        entry_id const id = here.ids[lane(found)];
-        if (matches(id)) return id;
-      }
-      for (std::uint64_t found = high_matches(here, tag); found != 0; found &= found - 1) {
-        entry_id const id = here.ids[8 + lane(found)];
-        if (matches(id)) return id;
-      }
-      if (here.passed == 0 || --left == 0) return no_entry;
+    return search(*now(), hash, [&](cell<entry_id> const& place) {
+      entry_id const id = place.load(std::memory_order_relaxed);
+      return matches(id) ? id : no_entry;
+    });
+  }
+
+  /// The same without the lock, while others write. `protect(id)` keeps the entry from being taken apart from
+  /// then on, if it is still in its place afterwards; only then `matches(id)` is asked. What was there all
+  /// the while is found. `unsure_entry` if writers changed what was looked at again and again.
+  template <class Protect, class Matches>
+  entry_id read(std::uint64_t hash, Protect protect, Matches matches) const {
+    int patience = 8;
+    while (patience != 0) {
+      // Acquire: pairs with the release in grow; the buckets are seen as they were filled.
+      table const* const t = table_.load(std::memory_order_acquire);
+      if (t == nullptr) return no_entry;
+      bool moved = false;
+      entry_id const found = search(*t, hash, [&](cell<entry_id> const& place) {
+        // Acquire: pairs with the release in put; the entry is seen as it was made.
+        entry_id id = place.load(std::memory_order_acquire);
+        for (; id != no_entry; --patience) {
+          if (patience <= 0) return unsure_entry;
+          protect(id);
+          // Both after `protect` in the one order of what is sequentially consistent, see hazard.hpp.
+          if (table_.load(std::memory_order_seq_cst) != t) {
+            moved = true;
+            return unsure_entry;
+          }
+          entry_id const still = place.load(std::memory_order_seq_cst);
+          if (still == id) return matches(id) ? id : no_entry;
+          id = still;
+        }
+        return no_entry;
+      });
+      if (!moved) return found;
+      --patience;
     }
+    return unsure_entry;
   }
 
   /// Makes room for `n` entries in all. `hash_of(id)` gives back the lower half of an entry's hash. May throw
@@ -85,56 +130,73 @@ class hash_index {
   bool has_room() const noexcept { return size_ < room_; }
 
   /// There must be room, and the entry must not be there.
-  void insert(std::uint64_t hash, entry_id id) noexcept { put(lower(hash), tag_of(hash), id), ++size_; }
+  void insert(std::uint64_t hash, entry_id id) noexcept {
+    put(*now(), lower(hash), tag_of(hash), id);
+    ++size_;
+  }
 
   /// The entry must be there. `hash` is the lower half of the hash it was inserted by.
   void erase(std::uint32_t hash, entry_id id) noexcept {
-    std::size_t b = home(hash);
-    for (;; b = after(b)) {
-      bucket& here = buckets_[b];
+    table& t = *now();
+    std::size_t b = home(t, hash);
+    for (;; b = after(t, b)) {
+      bucket& here = t.buckets()[b];
       unsigned const at = position(here, id);
       if (at != width) {
-        here.tags[at] = 0;
+        set_tag(here, at, 0);
+        here.ids[at].store(no_entry, std::memory_order_seq_cst);  // before anybody looks who reads it
         --size_;
         return;
       }
-      --here.passed;
+      here.high.store(here.high.load(std::memory_order_relaxed) - one_passed, std::memory_order_relaxed);
     }
   }
   /// Lets `id` stand where `old` stood, which must be there.
   void replace(std::uint32_t hash, entry_id old, entry_id id) noexcept {
-    for (std::size_t b = home(hash);; b = after(b)) {
-      bucket& here = buckets_[b];
+    table& t = *now();
+    for (std::size_t b = home(t, hash);; b = after(t, b)) {
+      bucket& here = t.buckets()[b];
       unsigned const at = position(here, old);
       if (at != width) {
-        here.ids[at] = id;
+        here.ids[at].store(id, std::memory_order_seq_cst);  // as in erase; and a reader sees all of `id`
         return;
       }
     }
   }
-  /// Calls `f(id)` for each entry and forgets them all; the memory stays. `f` may not throw.
+  /// Forgets all entries and calls `f(id)` for each; the memory stays. `f` may not throw.
   template <class F>
   void drain(F f) noexcept {
-    for (std::size_t b = 0; size_ != 0 && b != bucket_count_; ++b) {
-      for (unsigned i = 0; i != width; ++i) {
-        if (buckets_[b].tags[i] != 0) f(buckets_[b].ids[i]);
+    table* const t = now();
+    for (std::size_t b = 0; size_ != 0 && b != t->count; ++b) {
+      bucket& here = t->buckets()[b];
+      for (unsigned at = 0; at != width; ++at) {
+        if (tag_at(here, at) == 0) continue;
+        set_tag(here, at, 0);
+        f(here.ids[at].exchange(no_entry, std::memory_order_seq_cst));
+        --size_;
       }
-      buckets_[b].tags = {};
-      buckets_[b].passed = 0;
     }
-    size_ = 0;
+    // Only now: who goes on past a bucket may be looking for one that is still there.
+    for (std::size_t b = 0; t != nullptr && b != t->count; ++b) {
+      t->buckets()[b].high.store(0, std::memory_order_relaxed);
+    }
   }
 
  private:
+  static constexpr std::uint64_t one_passed = std::uint64_t{1} << 32;
+  static constexpr std::uint64_t four_bytes = 0xFFFF'FFFFu;
+
+  /// The one in use. Plain where there is one writer; readers have their own way.
+  table* now() const noexcept { return table_.load(std::memory_order_relaxed); }
   static std::uint32_t lower(std::uint64_t hash) noexcept { return static_cast<std::uint32_t>(hash); }
   static std::uint8_t tag_of(std::uint64_t hash) noexcept {
     auto const tag = static_cast<std::uint8_t>(hash >> 32);
     return tag == 0 ? std::uint8_t{1} : tag;
   }
-  std::size_t home(std::uint32_t hash) const noexcept {
-    return static_cast<std::size_t>((std::uint64_t{hash} * bucket_count_) >> 32);
+  static std::size_t home(table const& t, std::uint32_t hash) noexcept {
+    return static_cast<std::size_t>((std::uint64_t{hash} * t.count) >> 32);
   }
-  std::size_t after(std::size_t b) const noexcept { return b + 1 == bucket_count_ ? 0 : b + 1; }
+  static std::size_t after(table const& t, std::size_t b) noexcept { return b + 1 == t.count ? 0 : b + 1; }
 
   /// The high bit of each byte of `word` that equals `tag`, exactly (no carry crosses a byte).
   static std::uint64_t equal_bytes(std::uint64_t word, std::uint8_t tag) noexcept {
@@ -142,43 +204,62 @@ class hash_index {
     std::uint64_t const x = word ^ (0x0101'0101'0101'0101u * tag);
     return ~(((x & low_seven) + low_seven) | x | low_seven);
   }
-  template <class Word>
-  static std::uint64_t load(std::uint8_t const* from) noexcept {
-    Word word;
-    std::memcpy(&word, from, sizeof word);
-    if constexpr (std::endian::native == std::endian::big) {
-      word = sizeof word == 8 ? static_cast<Word>(__builtin_bswap64(word))
-                              : static_cast<Word>(__builtin_bswap32(static_cast<std::uint32_t>(word)));
-    }
-    return word;
-  }
-  static std::uint64_t low_matches(bucket const& b, std::uint8_t tag) noexcept {
-    return equal_bytes(load<std::uint64_t>(b.tags.data()), tag);
-  }
-  static std::uint64_t high_matches(bucket const& b, std::uint8_t tag) noexcept {
-    return equal_bytes(load<std::uint32_t>(b.tags.data() + 8), tag) & 0x8080'8080u;
-  }
   static unsigned lane(std::uint64_t matches) noexcept {
     return static_cast<unsigned>(std::countr_zero(matches)) / 8;
   }
+  static unsigned shift_of(unsigned at) noexcept { return at % 8 * 8; }
+  static std::uint8_t tag_at(bucket const& b, unsigned at) noexcept {
+    return static_cast<std::uint8_t>((at < 8 ? b.low : b.high).load(std::memory_order_relaxed) >>
+                                     shift_of(at));
+  }
+  /// Release: who finds the tag finds the number that was stored before it.
+  static void set_tag(bucket& b, unsigned at, std::uint8_t tag) noexcept {
+    auto& word = at < 8 ? b.low : b.high;
+    std::uint64_t const others =
+        word.load(std::memory_order_relaxed) & ~(std::uint64_t{0xFF} << shift_of(at));
+    word.store(others | std::uint64_t{tag} << shift_of(at), std::memory_order_release);
+  }
   static unsigned position(bucket const& b, entry_id id) noexcept {
     unsigned at = 0;
-    while (at != width && (b.tags[at] == 0 || b.ids[at] != id)) ++at;
+    while (at != width && (b.ids[at].load(std::memory_order_relaxed) != id || tag_at(b, at) == 0)) ++at;
     return at;
   }
 
-  void put(std::uint32_t hash, std::uint8_t tag, entry_id id) noexcept {
-    for (std::size_t b = home(hash);; b = after(b)) {
-      bucket& here = buckets_[b];
-      std::uint64_t const low = low_matches(here, 0);
-      std::uint64_t const high = low != 0 ? 0 : high_matches(here, 0);
+  /// The first that `ask(place)` does not answer by `no_entry`, of the places whose tag is that of the hash.
+  template <class Ask>
+  static entry_id search(table const& t, std::uint64_t hash, Ask ask) {
+    std::uint8_t const tag = tag_of(hash);
+    // Once round at most: in a small index each bucket may have been passed by some entry.
+    std::size_t left = t.count;
+    for (std::size_t b = home(t, lower(hash));; b = after(t, b)) {
+      bucket const& here = t.buckets()[b];
+      std::uint64_t const low = here.low.load(std::memory_order_acquire);
+      std::uint64_t const high = here.high.load(std::memory_order_acquire);
+      for (std::uint64_t found = equal_bytes(low, tag); found != 0; found &= found - 1) {
+        entry_id const id = ask(here.ids[lane(found)]);
+        if (id != no_entry) return id;
+      }
+      for (std::uint64_t found = equal_bytes(high, tag) & four_bytes; found != 0; found &= found - 1) {
+        entry_id const id = ask(here.ids[8 + lane(found)]);
+        if (id != no_entry) return id;
+      }
+      if (high >> 32 == 0 || --left == 0) return no_entry;
+    }
+  }
+
+  static void put(table& t, std::uint32_t hash, std::uint8_t tag, entry_id id) noexcept {
+    for (std::size_t b = home(t, hash);; b = after(t, b)) {
+      bucket& here = t.buckets()[b];
+      std::uint64_t const low = equal_bytes(here.low.load(std::memory_order_relaxed), 0);
+      std::uint64_t const high =
+          low != 0 ? 0 : equal_bytes(here.high.load(std::memory_order_relaxed), 0) & four_bytes;
       if ((low | high) != 0) {
         unsigned const at = low != 0 ? lane(low) : 8 + lane(high);
-        here.tags[at] = tag;
-        here.ids[at] = id;
+        here.ids[at].store(id, std::memory_order_release);
+        set_tag(here, at, tag);
         return;
       }
-      ++here.passed;
+      here.high.store(here.high.load(std::memory_order_relaxed) + one_passed, std::memory_order_relaxed);
     }
   }
 
@@ -186,19 +267,24 @@ class hash_index {
   TIDEOVER_COLD void grow(std::size_t n, HashOf hash_of) {
     std::size_t const wanted = (n + fill - 1) / fill;
     if (wanted > 0xFFFF'FFFFu) fail();
-    bucket* const fresh = traits::allocate(allocator_, wanted);
-    std::uninitialized_default_construct_n(fresh, wanted);
-    bucket* const old = buckets_;
-    std::size_t const old_count = bucket_count_;
-    buckets_ = fresh;
-    bucket_count_ = wanted;
-    room_ = wanted * fill;
-    for (std::size_t b = 0; b != old_count; ++b) {
-      for (unsigned i = 0; i != width; ++i) {
-        if (old[b].tags[i] != 0) put(hash_of(old[b].ids[i]), old[b].tags[i], old[b].ids[i]);
+    bucket* const memory = traits::allocate(allocator_, wanted + 1);
+    table* const old = now();
+    auto* const fresh = ::new (static_cast<void*>(memory)) table{wanted, nullptr};
+    std::uninitialized_default_construct_n(memory + 1, wanted);
+    for (std::size_t b = 0; old != nullptr && b != old->count; ++b) {
+      bucket const& from = old->buckets()[b];
+      for (unsigned at = 0; at != width; ++at) {
+        entry_id const id = from.ids[at].load(std::memory_order_relaxed);
+        if (std::uint8_t const tag = tag_at(from, at); tag != 0) put(*fresh, hash_of(id), tag, id);
       }
     }
-    free(old, old_count);
+    room_ = wanted * fill;
+    if constexpr (Locking::is_shared) {
+      fresh->smaller = old;
+    } else {
+      free_all(old);
+    }
+    table_.store(fresh, std::memory_order_seq_cst);  // before anything that readers of the old one miss
   }
   [[noreturn]] static void fail() {
 #if TIDEOVER_EXCEPTIONS
@@ -207,13 +293,17 @@ class hash_index {
     std::abort();
 #endif
   }
-  void free(bucket* buckets, std::size_t n) noexcept {
-    if (buckets != nullptr) traits::deallocate(allocator_, buckets, n);
+  void free_all(table* t) noexcept {
+    while (t != nullptr) {
+      table* const smaller = t->smaller;
+      traits::deallocate(allocator_, std::launder(reinterpret_cast<bucket*>(t)), t->count + 1);
+      t = smaller;
+    }
   }
 
-  bucket* buckets_ = nullptr;
-  std::size_t bucket_count_ = 0;
-  std::size_t room_ = 0;  // entries that fit before the next growth
+  alignas(Locking::is_shared ? cache_line : alignof(table*)) cell<table*> table_{nullptr};
+  // What only writers touch is on another line.
+  alignas(Locking::is_shared ? cache_line : alignof(table*)) std::size_t room_ = 0;  // before the next growth
   std::size_t size_ = 0;
   [[no_unique_address]] bucket_allocator allocator_;
 };

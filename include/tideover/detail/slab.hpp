@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 
 namespace tideover::inline v0::detail {
 
@@ -19,7 +20,7 @@ namespace tideover::inline v0::detail {
 /// from a number to its slot is a bit scan and one load from a table that stays in the cache.
 ///
 /// T is default-constructed when its slot is first used and destroyed with the slab; in between it is
-/// recycled as it is. It offers `entry_id next`, which is the slab's while the slot is free.
+/// recycled as it is. It offers `entry_id& link()`, which is the slab's while the slot is free.
 template <class T, class Allocator>
 class slab {
   using traits = typename std::allocator_traits<Allocator>::template rebind_traits<T>;
@@ -34,20 +35,14 @@ class slab {
   slab(slab const&) = delete;
   slab& operator=(slab const&) = delete;
   ~slab() {
-    for (entry_id id = 0; id != used_; ++id) std::destroy_at(std::addressof((*this)[id]));
+    for (entry_id id = 0; id != used_; ++id) std::destroy_at(at(id));
     for (unsigned c = 0; c != chunks_.size() && chunks_[c] != nullptr; ++c) {
       traits::deallocate(allocator_, chunks_[c], size_of_chunk(c));
     }
   }
 
-  T& operator[](entry_id id) noexcept {
-    place const at = place_of(id);
-    return chunks_[at.chunk][at.offset];
-  }
-  T const& operator[](entry_id id) const noexcept {
-    place const at = place_of(id);
-    return chunks_[at.chunk][at.offset];
-  }
+  T& operator[](entry_id id) noexcept { return *at(id); }
+  T const& operator[](entry_id id) const noexcept { return *at(id); }
 
   /// How many slots have ever been used: ids are below it.
   entry_id used() const noexcept { return used_; }
@@ -57,36 +52,39 @@ class slab {
   entry_id acquire() {
     if (free_ != no_entry) {
       entry_id const id = free_;
-      free_ = (*this)[id].next;
+      free_ = (*this)[id].link();
       return id;
     }
     return acquire_new();
   }
   void release(entry_id id) noexcept {
-    (*this)[id].next = free_;
+    (*this)[id].link() = free_;
     free_ = id;
   }
   bool has_free() const noexcept { return free_ != no_entry; }
-  /// Takes a whole chain of slots, linked by `next`, as free ones; the free list must be empty.
+  /// Takes a whole chain of slots, linked by `link()`, as free ones; the free list must be empty.
   void adopt_free(entry_id chain) noexcept { free_ = chain; }
 
  private:
   static constexpr unsigned first_bits = 4;
   static constexpr std::uint32_t first_size = 1u << first_bits;
-  struct place {
-    unsigned chunk;
-    std::uint32_t offset;
-  };
+
   /// Chunk 0 holds 0..15, chunk c holds 16 << (c - 1) slots from number 16 << (c - 1) on.
-  static place place_of(entry_id id) noexcept {
-    unsigned const chunk = static_cast<unsigned>(std::bit_width(id >> first_bits));
-    return {chunk, id - (chunk == 0 ? 0u : first_size << (chunk - 1))};
+  static unsigned chunk_of(entry_id id) noexcept {
+    return static_cast<unsigned>(std::bit_width(id | (first_size - 1))) - first_bits;
   }
   static std::size_t size_of_chunk(unsigned chunk) noexcept {
     return std::size_t{first_size} << (chunk == 0 ? 0 : chunk - 1);
   }
+  /// How far behind the place of number 0 it begins, if all slots lay in a row.
+  static std::uintptr_t bias_of_chunk(unsigned chunk) noexcept {
+    return chunk == 0 ? 0 : size_of_chunk(chunk) * sizeof(T);
+  }
+  T* at(entry_id id) const noexcept {
+    return std::launder(reinterpret_cast<T*>(origins_[chunk_of(id)] + std::uintptr_t{id} * sizeof(T)));
+  }
 
-  TIDEOVER_COLD entry_id grow() {
+  TIDEOVER_COLD void grow() {
     if (used_ >= max_size) {
 #if TIDEOVER_EXCEPTIONS
       throw std::bad_alloc();
@@ -94,19 +92,19 @@ class slab {
       std::abort();
 #endif
     }
-    place const at = place_of(used_);
-    if (chunks_[at.chunk] == nullptr) {
-      chunks_[at.chunk] = traits::allocate(allocator_, size_of_chunk(at.chunk));
-    }
-    return used_;
+    unsigned const chunk = chunk_of(used_);
+    if (chunks_[chunk] != nullptr) return;
+    chunks_[chunk] = traits::allocate(allocator_, size_of_chunk(chunk));
+    origins_[chunk] = reinterpret_cast<std::uintptr_t>(chunks_[chunk]) - bias_of_chunk(chunk);
   }
   entry_id acquire_new() {
-    place const at = place_of(used_);
-    if (used_ >= max_size || chunks_[at.chunk] == nullptr) grow();
-    std::construct_at(chunks_[at.chunk] + at.offset);
+    if (used_ >= max_size || chunks_[chunk_of(used_)] == nullptr) grow();
+    ::new (reinterpret_cast<void*>(origins_[chunk_of(used_)] + std::uintptr_t{used_} * sizeof(T))) T;
     return used_++;
   }
 
+  /// Where number 0 would be if all slots lay in a row with those of the chunk: nothing is to be subtracted.
+  std::array<std::uintptr_t, 32 - first_bits + 1> origins_{};
   std::array<T*, 32 - first_bits + 1> chunks_{};
   entry_id used_ = 0;
   entry_id free_ = no_entry;

@@ -36,6 +36,9 @@ concept life_giving_policy = requires(E const& e, Key const& key, Value const& v
 /// read, and had not expired. `deadline(hook)`: it is expired from this instant on; `instant::max()` is
 /// never. A hit may move the deadline later, not earlier. `expires` is false if nothing ever does. Nothing
 /// of these throws.
+///
+/// Optional: `hits_need_no_lock = true`, a promise: `on_hit` does nothing. Then entries may be read without
+/// the shard's lock.
 template <class E>
 concept expiry_policy =
     policy<E> && std::same_as<typename E::policy_axis, axis::expiry> &&

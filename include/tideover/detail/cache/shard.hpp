@@ -4,6 +4,7 @@
 #include <tideover/config.hpp>
 #include <tideover/detail/flight.hpp>
 #include <tideover/detail/hash_index.hpp>
+#include <tideover/detail/hazard.hpp>
 #include <tideover/detail/slab.hpp>
 #include <tideover/detail/timing_wheel.hpp>
 #include <tideover/error.hpp>
@@ -38,6 +39,13 @@ concept has_stored_form = requires(K&& key) {
 };
 
 struct no_links {};
+struct no_hash {};
+struct kept_hash {
+  std::uint32_t lower = 0;
+};
+struct own_link {
+  entry_id next = no_entry;
+};
 struct no_weight {};
 struct no_wheel {
   explicit no_wheel(instant) noexcept {}
@@ -53,15 +61,21 @@ struct two_lives {
 };
 
 /// What a cache keeps of one entry. Key and value are made when an entry is, and destroyed when the last
-/// reference is gone: being resident is one, each visitor and each flight holds one. A policy that is not
-/// there takes no byte.
+/// reference is gone: being resident is one, each flight holds one, and so does each visitor that is not seen
+/// by a hazard pointer. A policy that is not there takes no byte.
+///
+/// While it is resident, and until nobody reads it, key, value, `hash`, `generation` and `lasting` do not
+/// change where reads take no lock; what else a reader touches is the policy's and changes atomically.
 template <class Parts>
 struct cache_node {
   using key_type = typename Parts::key_type;
   using value_type = typename Parts::value_type;
   using eviction_type = typename Parts::eviction_type;
   using expiry_type = typename Parts::expiry_type;
-  enum class state : std::uint8_t { vacant, resident, removed };
+  /// A number is hashed again when it leaves: that is cheaper than a place for its hash.
+  static constexpr bool keeps_hash = !(std::is_scalar_v<key_type>&& noexcept(
+      std::declval<typename Parts::hashing_type const&>()(std::declval<key_type const&>())));
+  enum class state : std::uint8_t { vacant, resident, removed, read };
 
   cache_node() noexcept {}
   cache_node(cache_node const&) = delete;
@@ -82,24 +96,44 @@ struct cache_node {
     ::new (static_cast<void*>(std::addressof(value))) value_type(std::forward<V>(v)...);
   }
 
+  // What a hit does not touch comes first; what it does lies together, on as few cache lines as can be.
+  [[no_unique_address]] std::conditional_t<Parts::weigher_type::weighs, std::size_t, no_weight> weight{};
+  [[no_unique_address]] std::conditional_t<expiry_type::expires, entry_links, own_link> wheel{};
+  [[no_unique_address]] typename eviction_type::hook eviction{};  // its padding takes what follows
+  std::uint8_t lasting = 0;         // bits 16 to 22 of its generation, and `nothing`
+  state where : 3 = state::vacant;  // one byte with what follows
+  removal_cause cause : 3 = removal_cause::expired;
+  std::uint16_t generation = 0;  // its lower bits
+  typename Parts::locking_type::template cell<std::uint16_t> references{0};
+  [[no_unique_address]] std::conditional_t<keeps_hash, kept_hash, no_hash> hash{};
+  [[no_unique_address]] typename expiry_type::hook expiry{};
   union {
     key_type key;
   };
   union {
     value_type value;
   };
-  [[no_unique_address]] typename expiry_type::hook expiry{};
-  [[no_unique_address]] std::conditional_t<expiry_type::expires, entry_links, no_links> wheel{};
-  [[no_unique_address]] std::conditional_t<Parts::weigher_type::weighs, std::size_t, no_weight> weight{};
-  std::uint32_t hash = 0;
-  typename Parts::locking_type::template cell<std::uint32_t> references{0};
-  /// Free list, or chain of the removed; while it is resident, the lower bits of its generation.
-  entry_id next = no_entry;
-  [[no_unique_address]] typename eviction_type::hook eviction{};  // its padding takes what follows
-  std::uint8_t generation_above = 0;                              // bits 32 to 39
-  state where : 3 = state::vacant;                                // one byte with what follows
-  removal_cause cause : 3 = removal_cause::expired;
-  bool nothing : 1 = false;  // the value was never made: the entry says that there is none
+
+  // The parts of `lasting`; `nothing`: the value was never made, the entry says that there is none.
+  static constexpr unsigned nothing = 0x80;
+  static constexpr unsigned above = 0x7F;
+
+  /// Free list, or chain of the removed, while it is not resident.
+  entry_id& link() noexcept { return wheel.next; }  // it has left the wheel
+  void belongs_to(std::uint64_t now) noexcept {
+    generation = static_cast<std::uint16_t>(now);
+    lasting = static_cast<std::uint8_t>((lasting & nothing) | (upper(now) & above));
+  }
+  /// 23 bits are compared; the cache sees to it that no entry is left of a generation so long ago.
+  bool is_of(std::uint64_t now) const noexcept {
+    return generation == static_cast<std::uint16_t>(now) && ((lasting ^ upper(now)) & above) == 0;
+  }
+  void says_nothing() noexcept { lasting = static_cast<std::uint8_t>(lasting | nothing); }
+
+ private:
+  static unsigned upper(std::uint64_t generation) noexcept {
+    return static_cast<std::uint8_t>(generation >> 16);
+  }
 };
 
 /// Entries on their way out: unlinked under the lock, told and destroyed after it.
@@ -116,6 +150,7 @@ struct cache_flight {
   std::conditional_t<Parts::locking_type::is_shared, flight, lone_flight> sync;
   entry_id node = no_entry;
   entry_id next = no_entry;
+  entry_id& link() noexcept { return next; }
   std::uint32_t hash = 0;
   typename Parts::locking_type::template cell<std::uint32_t> references{0};  // the leader and the joined
   std::uint64_t generation = 0;
@@ -124,6 +159,9 @@ struct cache_flight {
   bool nothing = false;  // it succeeded, and there is no value
   failure why{};
 };
+
+/// What a lookup without the lock came to; `unsure`: it takes the lock to tell, or to tidy up.
+enum class read_outcome { live, nothing, absent, unsure };
 
 struct shard_counts {
   std::uint64_t hits = 0;
@@ -152,6 +190,7 @@ class alignas(cache_line) cache_shard {
   using value_type = typename Parts::value_type;
   using eviction_type = typename Parts::eviction_type;
   using expiry_type = typename Parts::expiry_type;
+  using hashing_type = typename Parts::hashing_type;
   using allocator_type = typename Parts::allocator_type;
   using total_type = typename Parts::locking_type::template cell<std::size_t>;
   using generation_type = typename Parts::locking_type::template cell<std::uint64_t>;
@@ -159,11 +198,12 @@ class alignas(cache_line) cache_shard {
   static constexpr bool expires = expiry_type::expires;
   static constexpr bool weighs = Parts::weigher_type::weighs;
   static constexpr bool remembers = Parts::negative_type::remembers;
+  static constexpr bool reads_without_lock = Parts::reads_without_lock;
   using life_type = std::conditional_t<idle_expiry_policy<expiry_type>, two_lives, one_life>;
 
   cache_shard(eviction_type const& eviction, shared_type& shared, std::size_t number, std::size_t capacity,
-              instant now, std::uint64_t seed, total_type& total_weight, generation_type const& generation,
-              allocator_type const& allocator)
+              instant now, std::uint64_t seed, hashing_type const& hashing, total_type& total_weight,
+              generation_type const& generation, allocator_type const& allocator)
       : nodes_(allocator),
         index_(allocator),
         flights_(allocator),
@@ -172,6 +212,7 @@ class alignas(cache_line) cache_shard {
         place_(shared, number),
         wheel_(now),
         rng_(seed),
+        hashing_(&hashing),
         total_weight_(&total_weight),
         generation_(&generation),
         seen_(generation.load(std::memory_order_relaxed)) {
@@ -186,6 +227,9 @@ class alignas(cache_line) cache_shard {
       TIDEOVER_ASSERT(exclusive(id), "tideover::ttl_cache: destroyed while an entry is visited");
       destroy(id);
     });
+    let_go_of_pending();
+    TIDEOVER_ASSERT(pending_.load(std::memory_order_relaxed) == no_entry,
+                    "tideover::ttl_cache: destroyed while an entry is read");
   }
 
   typename Parts::locking_type::mutex_type mutex;
@@ -214,13 +258,8 @@ class alignas(cache_line) cache_shard {
     outdated_ = index_.size();
     swept_ = 0;
   }
-  /// Whether the resident entry is of an older generation. 40 bits of it are compared: an entry would have to
-  /// stay untouched by any write to its shard for as many generations to be taken for a new one.
-  bool outdated(entry_id id) const noexcept {
-    node const& n = nodes_[id];
-    return n.next != static_cast<entry_id>(seen_) ||
-           n.generation_above != static_cast<std::uint8_t>(seen_ >> 32);
-  }
+  /// Whether the resident entry is of an older generation.
+  bool outdated(entry_id id) const noexcept { return !nodes_[id].is_of(seen_); }
   /// Whether the resident entry is of no more use, and of what it will be said to have died.
   bool dead(expiry_type const& expiry, entry_id id, instant now) noexcept {
     return outdated(id) || expired(expiry, id, now);
@@ -245,9 +284,28 @@ class alignas(cache_line) cache_shard {
   entry_id find(Hashing const& hashing, std::uint64_t hash, K const& key) {
     return index_.find(hash, [&](entry_id id) {
       node& n = nodes_[id];
-      return n.hash == static_cast<std::uint32_t>(hash) && hashing.equal(n.key, key);
+      return may_be(n, hash) && hashing.equal(n.key, key);
     });
   }
+  /// A lookup without the lock. Until its end nothing takes apart what it found: if it came to `live`, that
+  /// is the entry of the key, alive at `now` and of the current generation.
+  class reading {
+   public:
+    template <class Hashing, class K>
+    reading(cache_shard& s, Hashing const& hashing, std::uint64_t hash, K const& key,
+            expiry_type const& expiry, instant now)
+        : thread(hazard_record_of_this_thread()), slot_(thread) {
+      if (slot_) came_to = s.read(*this, hashing, hash, key, expiry, now);
+    }
+
+    read_outcome came_to = read_outcome::unsure;
+    entry_id id = no_entry;
+    hazard_record& thread;
+
+   private:
+    friend cache_shard;
+    hazard_slot slot_;
+  };
   bool expired(expiry_type const& expiry, entry_id id, instant now) noexcept {
     if constexpr (expires) {
       return now >= expiry.deadline(nodes_[id].expiry);
@@ -258,7 +316,7 @@ class alignas(cache_line) cache_shard {
   /// Whether the entry says that there is nothing.
   bool is_nothing([[maybe_unused]] entry_id id) const noexcept {
     if constexpr (remembers) {
-      return nodes_[id].nothing;
+      return (nodes_[id].lasting & node::nothing) != 0;
     } else {
       return false;
     }
@@ -273,23 +331,49 @@ class alignas(cache_line) cache_shard {
   // References. A reference keeps key and value where they are; taking one needs the lock, giving it back
   // does not. The release pairs with the acquire of whoever gives back the last one, or finds itself alone.
 
-  void pin(entry_id id) noexcept { nodes_[id].references.fetch_add(1, std::memory_order_relaxed); }
+  void pin(entry_id id) noexcept {
+    [[maybe_unused]] auto const before = nodes_[id].references.fetch_add(1, std::memory_order_relaxed);
+    TIDEOVER_ASSERT(before != 0xFFFFu, "tideover::ttl_cache: more than 65,534 visits of one entry at once");
+  }
   bool exclusive(entry_id id) noexcept { return nodes_[id].references.load(std::memory_order_acquire) == 1; }
   /// Without the lock.
   void unpin(entry_id id) noexcept {
-    if (nodes_[id].references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    destroy(id);
-    give_back(id);
+    if (drop_reference(id)) let_go(id, id, 1);
   }
-  /// Without the lock: hands in the slot of an entry that was destroyed.
-  void give_back(entry_id id) noexcept {
-    node& n = nodes_[id];
-    n.next = returned_.load(std::memory_order_relaxed);
-    // Release: whoever takes the chain sees the slot as we left it. Only whole chains are taken: no ABA.
-    while (
-        !returned_.compare_exchange_weak(n.next, id, std::memory_order_release, std::memory_order_relaxed)) {
+  /// Without the lock: whether it was the last one. If so, `let_go` comes next.
+  bool drop_reference(entry_id id) noexcept {
+    return nodes_[id].references.fetch_sub(1, std::memory_order_acq_rel) == 1;
+  }
+  /// Without the lock: key and value of the entries of this chain, which nobody holds any more, are destroyed
+  /// and their slots handed in. Those that somebody reads at this instant stay for a later call; with many
+  /// threads about, who would all have to be looked at, some others do too.
+  void let_go(entry_id first, entry_id last, std::uint32_t count) noexcept {
+    nodes_[last].link() = no_entry;
+    if constexpr (reads_without_lock) {
+      std::uint32_t const waiting = pending_count_.load(std::memory_order_relaxed) + count;
+      if (waiting >= patience()) {
+        if (waiting != count) take_pending(last);
+        free_unread(first);
+      } else {
+        put_aside(first, last, count);
+      }
+    } else {
+      for (entry_id id = first; id != no_entry; id = nodes_[id].link()) destroy(id);
+      hand_in(first, last);
     }
   }
+  /// Without the lock: what `let_go` has left behind.
+  void let_go_of_pending() noexcept {
+    if constexpr (reads_without_lock) {
+      if (pending_.load(std::memory_order_relaxed) == no_entry) return;
+      entry_id const first = pending_.exchange(no_entry, std::memory_order_acquire);
+      if (first == no_entry) return;
+      forget_count_of(first);
+      free_unread(first);
+    }
+  }
+  /// Without the lock: hands in the slot of an entry that was destroyed.
+  void give_back(entry_id id) noexcept { hand_in(id, id); }
 
   // Making entries.
 
@@ -301,10 +385,10 @@ class alignas(cache_line) cache_shard {
     if constexpr (sizeof...(V) != 0) n.make_value(std::forward<V>(value)...);
     slot.has_value = sizeof...(V) != 0;
     n.make_key(std::forward<K>(key));  // last: if the value throws, the caller still has its key
-    n.hash = static_cast<std::uint32_t>(hash);
+    if constexpr (node::keeps_hash) n.hash.lower = static_cast<std::uint32_t>(hash);
     n.where = node::state::vacant;
     n.references.store(1, std::memory_order_relaxed);
-    if constexpr (remembers) n.nothing = false;
+    n.lasting = 0;
     return std::exchange(slot.id, no_entry);
   }
   /// May throw; `link` may not, after it.
@@ -319,8 +403,8 @@ class alignas(cache_line) cache_shard {
       wheel_.insert(wheel_links(), id, expiry.deadline(n.expiry));
     }
     settle(n);
-    index_.insert(hash, id);
     eviction_.on_insert(hooks(), id);
+    index_.insert(hash, id);  // last: from now on it is read
   }
   /// The entry's value is another one since just now.
   void rewritten(expiry_type const& expiry, entry_id id, instant now, life_type const& life,
@@ -341,10 +425,8 @@ class alignas(cache_line) cache_shard {
   /// Puts `id` in the place of the resident `old`, which leaves as replaced.
   void substitute(expiry_type const& expiry, entry_id old, entry_id id, instant now, life_type const& life,
                   std::size_t weight, removed_chain& gone) noexcept {
-    node& o = nodes_[old];
     node& n = nodes_[id];
     weigh(n, weight);
-    index_.replace(o.hash, old, id);
     if constexpr (requires { eviction_.on_replace(hooks(), old, id); }) {
       eviction_.on_replace(hooks(), old, id);
     } else {
@@ -357,6 +439,7 @@ class alignas(cache_line) cache_shard {
       wheel_.insert(wheel_links(), id, expiry.deadline(n.expiry));
     }
     settle(n);
+    index_.replace(hash_of(old), old, id);  // last: from now on it is read
     leave(old, removal_cause::replaced, gone);
   }
 
@@ -484,7 +567,7 @@ class alignas(cache_line) cache_shard {
   struct hooks_view {
     cache_shard* self;
     typename eviction_type::hook& operator[](entry_id id) const noexcept { return self->nodes_[id].eviction; }
-    std::uint32_t hash(entry_id id) const noexcept { return self->nodes_[id].hash; }
+    std::uint32_t hash(entry_id id) const noexcept { return self->hash_of(id); }
     template <class T>
     relaxed_ref<T, Parts::locking_type::is_shared> relaxed(T& x) const noexcept {
       return relaxed_ref<T, Parts::locking_type::is_shared>(x);
@@ -520,12 +603,60 @@ class alignas(cache_line) cache_shard {
     }
   };
 
+  template <class Hashing, class K>
+  read_outcome read(reading& r, Hashing const& hashing, std::uint64_t hash, K const& key,
+                    expiry_type const& expiry, instant now) {
+    // Acquire: as in catch_up. Before the entry is looked for: what it is compared with must not be older.
+    std::uint64_t const current = generation_->load(std::memory_order_acquire);
+    r.id = index_.read(
+        hash,
+        [&](entry_id candidate) noexcept {
+          node const* const n = &nodes_[candidate];
+          prefetch(*n);  // it comes while the store that protects it is on its way
+          r.slot_.protect(n);
+        },
+        [&](entry_id candidate) {
+          node const& n = nodes_[candidate];
+          return may_be(n, hash) && hashing.equal(n.key, key);
+        });
+    if (r.id == no_entry) return read_outcome::absent;
+    if (r.id == unsure_entry) return read_outcome::unsure;
+    node const& n = nodes_[r.id];
+    if (!n.is_of(current)) return read_outcome::unsure;
+    if constexpr (expires) {
+      if (now >= expiry.deadline(n.expiry)) return read_outcome::unsure;
+    }
+    return is_nothing(r.id) ? read_outcome::nothing : read_outcome::live;
+  }
+
+  /// The lower half of the hash of its key.
+  std::uint32_t hash_of(entry_id id) const noexcept {
+    if constexpr (node::keeps_hash) {
+      return nodes_[id].hash.lower;
+    } else {
+      return static_cast<std::uint32_t>((*hashing_)(nodes_[id].key));
+    }
+  }
+  static void prefetch(node const& n) noexcept {
+    auto const* const at = reinterpret_cast<char const*>(std::addressof(n.key));
+    __builtin_prefetch(at);
+    if constexpr (sizeof(key_type) + sizeof(value_type) >= cache_line) __builtin_prefetch(at + cache_line);
+  }
+  /// Comparing the kept hash first spares comparing most of the keys that are others.
+  static bool may_be([[maybe_unused]] node const& n, [[maybe_unused]] std::uint64_t hash) noexcept {
+    if constexpr (node::keeps_hash) {
+      return n.hash.lower == static_cast<std::uint32_t>(hash);
+    } else {
+      return true;
+    }
+  }
+
   hooks_view hooks() noexcept { return {this}; }
   auto wheel_links() noexcept {
     return [this](entry_id id) noexcept -> entry_links& { return nodes_[id].wheel; };
   }
   auto hash_of_node() noexcept {
-    return [this](entry_id id) noexcept { return nodes_[id].hash; };
+    return [this](entry_id id) noexcept { return hash_of(id); };
   }
 
   static void begin_life(expiry_type const& expiry, node& n, instant now, life_type const& life) noexcept {
@@ -536,14 +667,113 @@ class alignas(cache_line) cache_shard {
     }
   }
   entry_id acquire_slot() {
-    // Acquire: pairs with the release in give_back.
-    if (!nodes_.has_free() && returned_.load(std::memory_order_relaxed) != no_entry) {
-      nodes_.adopt_free(returned_.exchange(no_entry, std::memory_order_acquire));
+    if (!nodes_.has_free()) {
+      // Acquire: pairs with the release in hand_in.
+      if (returned_.load(std::memory_order_relaxed) != no_entry) {
+        nodes_.adopt_free(returned_.exchange(no_entry, std::memory_order_acquire));
+      } else if constexpr (reads_without_lock && leaves_at_once) {
+        if (retired_count_ >= retired_at_once()) reuse_unread();
+      }
     }
     return nodes_.acquire();
   }
+
+  // Entries that were unlinked while somebody may read them without the lock.
+
+  /// As many may wait for the next look at what the threads read: none with few threads.
+  std::uint32_t patience() const noexcept {
+    std::uint32_t const threads = hazards.threads();
+    return threads <= 8 ? 1 : threads / 2;
+  }
+  std::size_t retired_at_once() const noexcept { return std::clamp<std::size_t>(capacity_ / 64, 4, 32); }
+
+  void push(typename Parts::locking_type::template cell<entry_id>& stack, entry_id first,
+            entry_id last) noexcept {
+    entry_id& after = nodes_[last].link();
+    after = stack.load(std::memory_order_relaxed);
+    // Release: whoever takes the chain sees the entries as we left them. Only whole chains are taken: no ABA.
+    while (!stack.compare_exchange_weak(after, first, std::memory_order_release, std::memory_order_relaxed)) {
+    }
+  }
+  void hand_in(entry_id first, entry_id last) noexcept { push(returned_, first, last); }
+  void put_aside(entry_id first, entry_id last, std::uint32_t count) noexcept {
+    pending_count_.fetch_add(count, std::memory_order_relaxed);
+    push(pending_, first, last);
+  }
+  void forget_count_of(entry_id first) noexcept {
+    std::uint32_t n = 0;
+    for (entry_id id = first; id != no_entry; id = nodes_[id].link()) ++n;
+    pending_count_.fetch_sub(n, std::memory_order_relaxed);
+  }
+  /// Adds what is pending to a chain.
+  void take_pending(entry_id last) noexcept {
+    entry_id const more = pending_.exchange(no_entry, std::memory_order_acquire);
+    nodes_[last].link() = more;
+    forget_count_of(more);
+  }
+  /// Marks those of the chain that somebody reads. What the slots say is asked after the entries were
+  /// unlinked: see hazard.hpp.
+  void mark_read(entry_id first) noexcept {
+    hazards.for_each_read([&](void const* p) noexcept {
+      for (entry_id id = first; id != no_entry; id = nodes_[id].link()) {
+        if (&nodes_[id] == p) nodes_[id].where = node::state::read;
+      }
+    });
+  }
+  void free_unread(entry_id first) noexcept {
+    // Somebody who copies a value is done in no time.
+    for (int looks = 8; first != no_entry && looks != 0; --looks) first = free_unread_once(first);
+    if (first == no_entry) return;
+    entry_id last = first;
+    std::uint32_t count = 1;
+    for (; nodes_[last].link() != no_entry; ++count) last = nodes_[last].link();
+    put_aside(first, last, count);
+  }
+  /// Gives back the chain of those that are read.
+  entry_id free_unread_once(entry_id first) noexcept {
+    mark_read(first);
+    entry_id read = no_entry;
+    entry_id free_first = no_entry;
+    entry_id free_last = no_entry;
+    while (first != no_entry) {
+      entry_id const id = first;
+      node& n = nodes_[id];
+      first = n.link();
+      if (n.where == node::state::read) {
+        n.where = node::state::removed;
+        n.link() = std::exchange(read, id);
+      } else {
+        destroy(id);
+        n.link() = std::exchange(free_first, id);
+        if (free_last == no_entry) free_last = id;
+      }
+    }
+    if (free_first != no_entry) hand_in(free_first, free_last);
+    return read;
+  }
+  /// With the lock: the slots of retired entries, whose ending is nothing, become free ones.
+  void reuse_unread() noexcept {
+    mark_read(retired_);
+    entry_id first = std::exchange(retired_, no_entry);
+    retired_count_ = 0;
+    while (first != no_entry) {
+      entry_id const id = first;
+      node& n = nodes_[id];
+      first = n.link();
+      if (n.where == node::state::read) {
+        retire(id);
+      } else {
+        nodes_.release(id);
+      }
+    }
+  }
+  void retire(entry_id id) noexcept {
+    nodes_[id].where = node::state::removed;
+    nodes_[id].link() = std::exchange(retired_, id);
+    ++retired_count_;
+  }
   void unlink_from_the_rest(entry_id id, removal_cause cause, removed_chain& gone) noexcept {
-    index_.erase(nodes_[id].hash, id);
+    index_.erase(hash_of(id), id);
     eviction_.on_remove(hooks(), id);
     leave(id, cause, gone);
   }
@@ -560,8 +790,7 @@ class alignas(cache_line) cache_shard {
   }
   void settle(node& n) noexcept {
     n.where = node::state::resident;
-    n.next = static_cast<entry_id>(seen_);
-    n.generation_above = static_cast<std::uint8_t>(seen_ >> 32);
+    n.belongs_to(seen_);
   }
   void leave(entry_id id, removal_cause cause, removed_chain& gone) noexcept {
     node& n = nodes_[id];
@@ -572,25 +801,34 @@ class alignas(cache_line) cache_shard {
     n.cause = cause;
     if constexpr (leaves_at_once) {
       if (exclusive(id)) {
-        nodes_.release(id);
+        if constexpr (reads_without_lock) {
+          retire(id);
+        } else {
+          nodes_.release(id);
+        }
         return;
       }
     }
-    n.next = no_entry;
-    (gone.empty() ? gone.first : nodes_[gone.last].next) = id;
+    n.link() = no_entry;
+    (gone.empty() ? gone.first : nodes_[gone.last].link()) = id;
     gone.last = id;
   }
 
   slab<node, allocator_type> nodes_;
-  hash_index<allocator_type> index_;
+  hash_index<typename Parts::locking_type, allocator_type> index_;
   slab<flight_record, allocator_type> flights_;
-  hash_index<allocator_type> flight_index_;
+  hash_index<typename Parts::locking_type, allocator_type> flight_index_;
   typename Parts::locking_type::template cell<entry_id> returned_{no_entry};
+  typename Parts::locking_type::template cell<entry_id> pending_{no_entry};  // let go, and perhaps still read
+  typename Parts::locking_type::template cell<std::uint32_t> pending_count_{0};
+  entry_id retired_ = no_entry;  // the same where ending them is nothing; under the lock
+  std::size_t retired_count_ = 0;
   std::size_t capacity_ = 0;
   [[no_unique_address]] eviction_type eviction_;
   std::conditional_t<std::is_same_v<shared_type, no_shared>, number_only, place> place_;
   [[no_unique_address]] std::conditional_t<expires, timing_wheel, no_wheel> wheel_;
   [[no_unique_address]] typename Parts::rng_type rng_;
+  hashing_type const* hashing_;
   total_type* total_weight_;
   generation_type const* generation_;
   std::uint64_t seen_;        // the generation that entries are of now

@@ -10,6 +10,7 @@ namespace tideover::inline v0 {
 struct after_write {
   using policy_axis = axis::expiry;
   static constexpr bool expires = true;
+  static constexpr bool hits_need_no_lock = true;
   struct hook {
     instant deadline;
   };

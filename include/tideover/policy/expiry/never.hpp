@@ -10,6 +10,7 @@ namespace tideover::inline v0 {
 struct never {
   using policy_axis = axis::expiry;
   static constexpr bool expires = false;
+  static constexpr bool hits_need_no_lock = true;
   struct hook {};
 
   static void on_write(hook&, instant, std::chrono::nanoseconds) noexcept {}

@@ -56,6 +56,7 @@ class per_entry {
  public:
   using policy_axis = axis::expiry;
   static constexpr bool expires = true;
+  static constexpr bool hits_need_no_lock = true;
   struct hook {
     instant deadline;
   };
