@@ -290,8 +290,10 @@ struct leaping : tideover::single_threaded {
   struct cell : tideover::single_threaded::cell<T> {
     using tideover::single_threaded::cell<T>::cell;
     T fetch_add(T n, std::memory_order order) noexcept {
-      if constexpr (sizeof(T) == 8) n = static_cast<T>(std::uint64_t(n) << Bits);
-      return tideover::single_threaded::cell<T>::fetch_add(n, order);
+      using plain = tideover::single_threaded::cell<T>;
+      if constexpr (sizeof(T) != 8) return plain::fetch_add(n, order);
+      T const leap = static_cast<T>(std::uint64_t(n) << Bits);
+      return static_cast<T>(plain::fetch_add(leap, order) + leap - n);  // as if it had been so far already
     }
   };
 };
