@@ -5,6 +5,7 @@
 #include <tideover/deadline.hpp>
 #include <tideover/detail/cache/computed.hpp>
 #include <tideover/detail/cache/shard.hpp>
+#include <tideover/detail/cache/tag_table.hpp>
 #include <tideover/error.hpp>
 #include <tideover/instant.hpp>
 #include <tideover/policy/allocator.hpp>
@@ -29,6 +30,7 @@
 #include <tideover/policy/negative.hpp>
 #include <tideover/policy/policy.hpp>
 #include <tideover/policy/rng.hpp>
+#include <tideover/policy/tagging.hpp>
 #include <tideover/policy/weigher.hpp>
 #include <tideover/result.hpp>
 #include <tideover/ttl_cache_options.hpp>
@@ -55,8 +57,9 @@
 namespace tideover::inline v0 {
 
 /// The axes of `ttl_cache`.
-using cache_axes = axes<axis::eviction, axis::expiry, axis::locking, axis::clock, axis::hashing,
-                        axis::weigher, axis::listener, axis::allocator, axis::rng, axis::negative>;
+using cache_axes =
+    axes<axis::eviction, axis::expiry, axis::locking, axis::clock, axis::hashing, axis::weigher,
+         axis::listener, axis::allocator, axis::rng, axis::negative, axis::tagging>;
 
 /// A bounded map whose entries expire, shared by threads, that computes what it misses once.
 ///
@@ -76,6 +79,7 @@ using cache_axes = axes<axis::eviction, axis::expiry, axis::locking, axis::clock
 ///   allocator std_allocator (default), allocate_with<A>, pmr_allocator
 ///   rng       xoshiro (default)
 ///   negative  values_only (default), negative_results
+///   tagging   untagged (default), tagged, tagged_by<F>
 ///
 /// Values   Key and Value need no default constructor. `get`, `peek` and `get_or_compute` copy the value out;
 ///          values that cannot be copied are read by `visit` and `visit_or_compute`. A lookup takes whatever
@@ -113,6 +117,7 @@ class ttl_cache {
   using allocator_policy_type = policy_for<axis::allocator, std_allocator, Policies...>;
   using rng_type = policy_for<axis::rng, xoshiro, Policies...>;
   using negative_type = policy_for<axis::negative, values_only, Policies...>;
+  using tagging_type = policy_for<axis::tagging, untagged, Policies...>;
 
   static_assert(eviction_policy<eviction_type>,
                 "tideover::ttl_cache: see tideover::eviction_policy in <tideover/policy/eviction.hpp>");
@@ -134,6 +139,8 @@ class ttl_cache {
                 "tideover::ttl_cache: see tideover::rng_policy in <tideover/policy/rng.hpp>");
   static_assert(negative_policy<negative_type>,
                 "tideover::ttl_cache: see tideover::negative_policy in <tideover/policy/negative.hpp>");
+  static_assert(tagging_policy<tagging_type>,
+                "tideover::ttl_cache: see tideover::tagging_policy in <tideover/policy/tagging.hpp>");
   static_assert(
       !negative_type::remembers || expiry_type::expires,
       "tideover::ttl_cache: negative_results expire, so they need another expiry policy than never");
@@ -145,7 +152,7 @@ class ttl_cache {
   template <class... P>
     requires(
         detail::is_one_of<P, eviction_type, expiry_type, locking_type, clock_type, hashing_type, weigher_type,
-                          listener_type, allocator_policy_type, rng_type, negative_type>&&...)
+                          listener_type, allocator_policy_type, rng_type, negative_type, tagging_type>&&...)
   explicit ttl_cache(options o, P&&... policies)
       : options_((check(o), o)),
         capacity_(o.capacity),
@@ -154,6 +161,7 @@ class ttl_cache {
         weigher_(detail::take_policy<weigher_type>(std::forward<P>(policies)...)),
         listener_(detail::take_policy<listener_type>(std::forward<P>(policies)...)),
         expiry_(detail::take_policy<expiry_type>(std::forward<P>(policies)...)),
+        tagging_(detail::take_policy<tagging_type>(std::forward<P>(policies)...)),
         allocator_(detail::take_policy<allocator_policy_type>(std::forward<P>(policies)...).allocator()),
         seeds_(detail::take_policy<rng_type>(std::forward<P>(policies)...)),
         shard_count_(shards_for(o.capacity)),
@@ -168,7 +176,8 @@ class ttl_cache {
 
   /// Stores `value` under `key`, in place of what was there. Returns whether the entry is resident now: false
   /// if it was refused (heavier than the bound, or a life of zero or less, and then the key is erased, since
-  /// what it held is out of date) or if the eviction policy would not admit it.
+  /// what it held is out of date) or if the eviction policy would not admit it. Tags without a policy that
+  /// keeps them throw `error` (errc::invalid_argument).
   template <class K = Key, class V = Value>
     requires(std::constructible_from<Key, K>&& std::constructible_from<Value, V>)
   bool put(K&& key, V&& value, put_options const& o = {});
@@ -274,6 +283,14 @@ class ttl_cache {
   template <class Predicate>
     requires std::predicate<Predicate&, Key const&, Value const&> std::size_t erase_if(Predicate predicate);
 
+  /// Removes the entries that have the tag; returns how many live ones that were. What was put before the
+  /// call is removed, what is put after it stays. Of what is being computed, a result that has the tag is
+  /// delivered to those who called before and not stored; who calls afterwards is not given it but computes
+  /// anew. Needs `tagged` or `tagged_by`. O(entries that have it), in turns of 256 for each lock; allocates
+  /// nothing.
+  template <class Tagging = tagging_type>
+  std::size_t erase_tag(std::string_view tag);
+
   /// Calls `f(Key const&, Value const&)` once for each live entry that is there all the while, in no order.
   /// Not a use.
   template <class F>
@@ -319,6 +336,7 @@ class ttl_cache {
     using weigher_type = ttl_cache::weigher_type;
     using rng_type = ttl_cache::rng_type;
     using negative_type = ttl_cache::negative_type;
+    using tagging_type = ttl_cache::tagging_type;
     using allocator_type = typename allocator_policy_type::allocator_type;
     static constexpr bool is_silent = std::is_same_v<listener_type, silent>;
   };
@@ -334,6 +352,8 @@ class ttl_cache {
   static constexpr bool gives_life = expiry_type::expires && life_giving_policy<expiry_type, Key, Value>;
   static constexpr bool remembers = negative_type::remembers;
   static constexpr bool idles = idle_expiry_policy<expiry_type>;
+  static constexpr bool has_tags = tagging_type::tags;
+  static constexpr bool gives_tags = has_tags && tag_giving_policy<tagging_type, Key, Value>;
   static constexpr std::size_t most_entries = 4'000'000'000;
   static constexpr std::size_t most_weight =
       std::numeric_limits<std::size_t>::max() >> 16;  // sums do not wrap
@@ -349,6 +369,7 @@ class ttl_cache {
       std::is_trivially_destructible_v<Value> && std::is_nothrow_move_constructible_v<Value>;
 
   class pinned;
+  struct tags_on_the_way;
   class joined;
   class leader;
   struct throwing;
@@ -409,6 +430,10 @@ class ttl_cache {
   bool store(K&& key, Value&& value, put_options const& o);
   template <class K>
   void refuse(K const& key);
+  [[noreturn]] TIDEOVER_COLD static void refuse_tags(tag_list const& tags) {
+    detail::raise_out_of_bounds("put_options.tags", std::to_string(tags.size()) + " names",
+                                "empty without a policy that keeps them (see tideover::tagged)");
+  }
   template <class K, class Also>
   bool remove(K const& key, Also also);
   template <class K>
@@ -464,9 +489,12 @@ class ttl_cache {
   [[no_unique_address]] weigher_type weigher_;
   [[no_unique_address]] listener_type listener_;
   [[no_unique_address]] expiry_type expiry_;
+  [[no_unique_address]] tagging_type tagging_;
   [[no_unique_address]] typename shard_traits::allocator_type allocator_;
   [[no_unique_address]] typename locking_type::mutex_type resizing_;
   cell<std::uint64_t> generation_{0};
+  [[no_unique_address]] std::conditional_t<has_tags, detail::tag_erasures<locking_type>, detail::no_tags>
+      tag_erasures_{};
   [[no_unique_address]] rng_type seeds_;  // one draw for each part
   std::size_t shard_count_;
   [[no_unique_address]] typename shard_type::shared_type eviction_shared_;
@@ -565,14 +593,18 @@ template <class Key, class Value, class... Policies>
 template <class K, class V>
   requires(std::constructible_from<Key, K>&& std::constructible_from<Value, V>)
 bool ttl_cache<Key, Value, Policies...>::put(K&& key, V&& value, put_options const& o) {
+  if constexpr (!has_tags) {
+    if (!o.tags.empty()) refuse_tags(o.tags);
+  }
   if (o.ttl && *o.ttl <= std::chrono::nanoseconds(0)) {
     refuse(lookup_key(std::forward<K>(key)));
     return false;
   }
   if constexpr (is_lookup_key<K> &&
-                ((!weighs && !gives_life) || std::is_same_v<std::remove_cvref_t<K>, Key>)) {
+                ((!weighs && !gives_life && !gives_tags) || std::is_same_v<std::remove_cvref_t<K>, Key>)) {
     return store(std::forward<K>(key), Value(std::forward<V>(value)), o);
-  } else if constexpr (shows_text<K> && is_lookup_key<std::string_view> && !weighs && !gives_life) {
+  } else if constexpr (shows_text<K> && is_lookup_key<std::string_view> && !weighs && !gives_life &&
+                       !gives_tags) {
     return store(key.view(), Value(std::forward<V>(value)), o);
   } else {
     return store(Key(std::forward<K>(key)), Value(std::forward<V>(value)), o);
@@ -598,6 +630,7 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
       return false;
     }
   }
+  tags_on_the_way const tags(*this, key, value, o.tags);
   std::uint64_t const hash = hashing_(key);
   instant const t = now();
   shard_type& s = shard_of(hash);
@@ -612,7 +645,8 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
     entry_id const running = s.find_flight(hashing_, hash, key);
     entry_id const old = s.find(hashing_, hash, key);
     bool const dead = old != no_entry && s.dead(expiry_, old, t);
-    // What may throw comes first in each branch.
+    // What may throw comes first, here and in each branch.
+    [[maybe_unused]] auto labels = s.prepare_tags(tags.refs);
     if (old == no_entry || dead) {
       s.reserve_one_more();
       id = s.make(hash, std::forward<K>(key), std::move(value));
@@ -639,6 +673,7 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
       ++s.counts.replaced;
       free_some_dead(s, t, gone);
     }
+    s.label(id, labels);
     s.forget_flight(running);
     make_room(s, t, gone);
     stored = s[id].where == node_type::state::resident;
@@ -651,6 +686,32 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
   make_room_elsewhere(s);
   return stored;
 }
+
+/// The tags that a value is going to have: those of its put, and those that the policy gives it. Made without
+/// a lock; may throw.
+template <class Key, class Value, class... Policies>
+struct ttl_cache<Key, Value, Policies...>::tags_on_the_way {
+  tags_on_the_way(ttl_cache const& cache, [[maybe_unused]] auto const& key,
+                  [[maybe_unused]] Value const& value, [[maybe_unused]] tag_list const& own) {
+    if constexpr (has_tags) refs.add(own, cache.tag_erasures_.hashing());
+    if constexpr (gives_tags) give(cache, cache.tagging_.tags_of(key, value));
+  }
+  tags_on_the_way(ttl_cache const& cache, Key const& key, Value const& value)
+      : tags_on_the_way(cache, key, value, tag_list()) {}
+  /// Of a key under which there is nothing.
+  tags_on_the_way(ttl_cache const& cache, Key const& key) {
+    if constexpr (remembers && has_tags && key_tagging_policy<tagging_type, Key>) {
+      give(cache, cache.tagging_.tags_of(key));
+    }
+  }
+  void give(ttl_cache const& cache, tag_list names) {
+    given = std::move(names);
+    refs.add(given, cache.tag_erasures_.hashing());
+  }
+
+  [[no_unique_address]] std::conditional_t<has_tags, tag_list, detail::no_tags> given{};
+  [[no_unique_address]] std::conditional_t<has_tags, detail::tag_refs, detail::no_tag_refs> refs{};
+};
 
 /// A put that stores nothing: what the key held is out of date.
 template <class Key, class Value, class... Policies>
@@ -1052,6 +1113,7 @@ auto ttl_cache<Key, Value, Policies...>::obtain(K&& key, F& compute, Deadline co
     if (leads) return lead<Exit>(s, running, overruled, hash, compute, read);
     joined const in(*this, s, running);
     if (auto const why = in.wait(until)) return Exit::template fail<Read>(*why);
+    if (in.came_too_late()) continue;
     if (auto const& f = s.flight_at(running); !f.nothing) {
       return Exit::give(read, std::as_const(s[f.node].value));
     }
@@ -1076,7 +1138,9 @@ template <class Key, class Value, class... Policies>
 class ttl_cache<Key, Value, Policies...>::joined {
  public:
   joined(ttl_cache& cache, shard_type& s, entry_id flight) noexcept
-      : cache_(cache), shard_(s), flight_(flight) {}
+      : cache_(cache), shard_(s), flight_(flight) {
+    if constexpr (has_tags) erased_before_ = cache.tag_erasures_.count();
+  }
   joined(joined const&) = delete;
   joined& operator=(joined const&) = delete;
   ~joined() { cache_.leave_flight(shard_, flight_); }
@@ -1101,11 +1165,22 @@ class ttl_cache<Key, Value, Policies...>::joined {
     if (f.failed) return f.why;
     return std::nullopt;
   }
+  /// Whether a tag of the outcome was erased while it was computed, and before this caller came: he is not
+  /// given what is older than the erasure. If it was another tag, he computes in vain and not wrongly.
+  bool came_too_late() const noexcept {
+    if constexpr (has_tags) {
+      auto const& f = shard_.flight_at(flight_);
+      return f.tags.overtaken && erased_before_ != f.tags.since;
+    } else {
+      return false;
+    }
+  }
 
  private:
   ttl_cache& cache_;
   shard_type& shard_;
   entry_id flight_;
+  [[no_unique_address]] std::conditional_t<has_tags, std::uint64_t, detail::no_tags> erased_before_{};
 };
 
 /// Computes the value, stores it unless the key was changed meanwhile, and tells who waits. For values that
@@ -1125,7 +1200,8 @@ auto ttl_cache<Key, Value, Policies...>::lead(shard_type& s, entry_id flight, en
     why = produce(n, compute, nothing);
     if constexpr (Exit::may_be_nothing) {
       if (nothing) {
-        mine.found_nothing(weight_of_nothing(std::as_const(n.key)));
+        tags_on_the_way const tags(*this, std::as_const(n.key));
+        mine.found_nothing(weight_of_nothing(std::as_const(n.key)), tags);
         return Exit::template nothing<Read>();
       }
     }
@@ -1134,10 +1210,11 @@ auto ttl_cache<Key, Value, Policies...>::lead(shard_type& s, entry_id flight, en
       std::size_t const weight = weigher_(std::as_const(n.key), std::as_const(n.value));
       std::chrono::nanoseconds life = options_.ttl;
       if constexpr (gives_life) life = expiry_.life(std::as_const(n.key), std::as_const(n.value));
+      tags_on_the_way const tags(*this, std::as_const(n.key), std::as_const(n.value));
       if constexpr (Read::under_lock) {
-        return copy_then<Exit>(n, read, [&]() noexcept { mine.succeed(weight, life, false); });
+        return copy_then<Exit>(n, read, [&]() noexcept { mine.succeed(weight, life, tags, false); });
       } else {
-        mine.succeed(weight, life, true);
+        mine.succeed(weight, life, tags, true);
       }
     }
 #if TIDEOVER_EXCEPTIONS
@@ -1211,7 +1288,11 @@ class ttl_cache<Key, Value, Policies...>::leader {
         flight_(flight),
         node_(s.flight_at(flight).node),
         overruled_(overruled),
-        hash_(hash) {}
+        hash_(hash) {
+    if constexpr (has_tags) {
+      s.flight_at(flight).tags = {.since = cache.tag_erasures_.count()};  // before anything is computed
+    }
+  }
   leader(leader const&) = delete;
   leader& operator=(leader const&) = delete;
   ~leader() {
@@ -1229,7 +1310,8 @@ class ttl_cache<Key, Value, Policies...>::leader {
   void has_value() noexcept { has_value_ = true; }
 
   /// `reads_on`: the value must stay where it is until the leader's end.
-  void succeed(std::size_t weight, std::chrono::nanoseconds life, bool reads_on) noexcept {
+  void succeed(std::size_t weight, std::chrono::nanoseconds life, tags_on_the_way const& tags,
+               bool reads_on) noexcept {
     bool const too_heavy = weighs && weight > cache_.options_.max_weight;
     bool const lifeless = gives_life && life <= std::chrono::nanoseconds(0);
     detail::removed_chain gone;
@@ -1239,7 +1321,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
       lock_type lock(shard_.mutex);
       shard_.catch_up();
       auto& f = shard_.flight_at(flight_);
-      bool const wanted = shard_.is_wanted(f);
+      bool const wanted = shard_.is_wanted(f) && !overtaken(f, tags);
       shard_.forget_flight(flight_);
       joined = others_joined(f);
       if (!wanted) {
@@ -1247,8 +1329,11 @@ class ttl_cache<Key, Value, Policies...>::leader {
       } else if (too_heavy || lifeless || !has_room()) {
         ++shard_.counts.refused;
         drop_overruled(t, gone);
+      } else if (auto labels = labels_for(tags); !labels) {
+        ++shard_.counts.refused;
+        drop_overruled(t, gone);
       } else {
-        settle_in(joined || reads_on, cache_.life_of(shard_, life), weight, t, gone);
+        settle_in(joined || reads_on, cache_.life_of(shard_, life), weight, *labels, t, gone);
       }
       if (!joined) end(f);
     }
@@ -1258,7 +1343,8 @@ class ttl_cache<Key, Value, Policies...>::leader {
   }
 
   /// The function said that there is no value: remembered for a while, if that is wanted.
-  void found_nothing([[maybe_unused]] std::size_t weight) noexcept {
+  void found_nothing([[maybe_unused]] std::size_t weight,
+                     [[maybe_unused]] tags_on_the_way const& tags) noexcept {
     detail::removed_chain gone;
     bool joined = false;
     bool kept = false;
@@ -1267,7 +1353,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
       lock_type lock(shard_.mutex);
       shard_.catch_up();
       auto& f = shard_.flight_at(flight_);
-      [[maybe_unused]] bool const wanted = shard_.is_wanted(f);
+      [[maybe_unused]] bool const wanted = shard_.is_wanted(f) && !overtaken(f, tags);
       shard_.forget_flight(flight_);
       joined = others_joined(f);
       f.nothing = true;
@@ -1277,9 +1363,11 @@ class ttl_cache<Key, Value, Policies...>::leader {
           ++shard_.counts.discarded;
         } else if ((weighs && weight > cache_.options_.max_weight) || !has_room()) {
           ++shard_.counts.refused;
+        } else if (auto labels = labels_for(tags); !labels) {
+          ++shard_.counts.refused;
         } else {
           shard_[node_].nothing = true;
-          settle_in(joined, cache_.life_of_nothing(shard_), weight, t, gone);
+          settle_in(joined, cache_.life_of_nothing(shard_), weight, *labels, t, gone);
           kept = true;
         }
       }
@@ -1321,8 +1409,9 @@ class ttl_cache<Key, Value, Policies...>::leader {
 
  private:
   /// With the lock: the entry becomes resident. `shared`: somebody reads on where it is.
-  void settle_in(bool shared, typename shard_type::life_type const& life, std::size_t weight, instant t,
-                 detail::removed_chain& gone) noexcept {
+  template <class Labels>
+  void settle_in(bool shared, typename shard_type::life_type const& life, std::size_t weight, Labels& labels,
+                 instant t, detail::removed_chain& gone) noexcept {
     cache_.free_some_dead(shard_, t, gone);
     entry_id const id = node_;
     if (shared) {
@@ -1343,7 +1432,32 @@ class ttl_cache<Key, Value, Policies...>::leader {
       shard_.link(cache_.expiry_, hash_, id, t, life, weight);
       ++shard_.counts.inserted;
     }
+    shard_.label(id, labels);
     cache_.make_room(shard_, t, gone);
+  }
+  /// With the lock: whether a tag of the result has been erased since the computation began.
+  bool overtaken([[maybe_unused]] typename shard_type::flight_record& f,
+                 [[maybe_unused]] tags_on_the_way const& tags) const noexcept {
+    if constexpr (has_tags) {
+      f.tags.overtaken = cache_.tag_erasures_.any_since(f.tags.since, tags.refs);
+      return f.tags.overtaken;
+    } else {
+      return false;
+    }
+  }
+  /// Nothing if there is no memory for them: then the result is delivered, and not stored.
+  auto labels_for(tags_on_the_way const& tags) noexcept {
+    using labels = decltype(shard_.prepare_tags(tags.refs));
+    std::optional<labels> made;
+#if TIDEOVER_EXCEPTIONS
+    try {
+#endif
+      made.emplace(shard_.prepare_tags(tags.refs));
+#if TIDEOVER_EXCEPTIONS
+    } catch (...) {
+    }
+#endif
+    return made;
   }
   /// With the lock: there is a value, though it is not stored, so that there is nothing is out of date.
   void drop_overruled([[maybe_unused]] instant t, [[maybe_unused]] detail::removed_chain& gone) noexcept {
@@ -1495,6 +1609,42 @@ template <class Predicate>
   }
 
 template <class Key, class Value, class... Policies>
+template <class Tagging>
+std::size_t ttl_cache<Key, Value, Policies...>::erase_tag(std::string_view tag) {
+  static_assert(Tagging::tags,
+                "tideover::ttl_cache::erase_tag: entries have tags with the policies tagged and tagged_by");
+  detail::tag_ref const wanted{tag, tag_erasures_.hash(tag)};
+  tag_erasures_.note(wanted.hash);
+  std::size_t erased = 0;
+  for (std::size_t i = 0; i != shard_count_; ++i) {
+    shard_type& s = shards_[i];
+    // As many as have it now, the oldest first: what is put meanwhile does not keep us here for ever.
+    std::optional<std::size_t> left;
+    do {
+      detail::removed_chain gone;
+      instant const t = now();
+      {
+        lock_type lock(s.mutex);
+        s.catch_up();
+        if (!left) left = s.tags().count(wanted);
+        for (std::size_t turn = std::min(*left, entries_per_lock); turn != 0; --turn, --*left) {
+          entry_id const id = s.tags().oldest(wanted);
+          if (id == no_entry) {
+            left = 0;
+            break;
+          }
+          bool const live = !s.dead(expiry_, id, t);
+          if (live && !s.is_nothing(id)) ++erased;
+          s.unlink(id, live ? removal_cause::erased : s.death_of(id), gone);
+        }
+      }
+      dispose(s, gone);
+    } while (*left != 0);
+  }
+  return erased;
+}
+
+template <class Key, class Value, class... Policies>
 std::size_t ttl_cache<Key, Value, Policies...>::maintain() {
   std::size_t freed = 0;
   for (std::size_t i = 0; i != shard_count_; ++i) {
@@ -1637,6 +1787,7 @@ cache_stats ttl_cache<Key, Value, Policies...>::stats() const {
     sum.coalesced += c.coalesced;
     sum.discarded += c.discarded;
     sum.negative_hits += c.negative_hits;
+    if constexpr (has_tags) sum.tags += shards_[i].tags().size();
   }
   sum.gets = sum.hits + sum.misses;
   sum.puts = sum.inserted + sum.replaced + sum.refused;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <tideover/policy/tagging.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -37,6 +39,9 @@ struct put_options {
   /// This entry's life instead of `ttl_cache_options::ttl`. Zero or less: the entry is dead on arrival, so
   /// nothing is stored, and what the key held is erased.
   std::optional<std::chrono::nanoseconds> ttl = std::nullopt;
+  /// Names by which `erase_tag` finds this entry; they take the place of those that the key's entry had.
+  /// Must be left empty without `tagged` or `tagged_by`.
+  tag_list tags{};
 };
 
 /// What a `ttl_cache` has counted since it was made; a consistent sum when no call is under way. Then
@@ -52,7 +57,7 @@ struct cache_stats {
   std::uint64_t refused = 0;   ///< puts that stored nothing: too heavy, no life, or no memory for a result
   std::uint64_t expired = 0;   ///< removed because their time was up
   std::uint64_t evicted = 0;   ///< removed to make room
-  std::uint64_t erased = 0;    ///< removed by erase, erase_if, or a put without life
+  std::uint64_t erased = 0;    ///< removed by erase, erase_if, erase_tag, or a put without life
   std::uint64_t cleared = 0;   ///< removed by clear, or as entries of an older generation
   std::uint64_t resident = 0;  ///< entries at this moment, the expired and outdated not freed yet among them
   std::uint64_t weight = 0;    ///< their weight; equal to `resident` without `weigh_by`
@@ -65,6 +70,7 @@ struct cache_stats {
   std::uint64_t listener_failures = 0;    ///< exceptions of the listener, swallowed
   std::uint64_t generations = 0;          ///< calls of new_generation
   std::uint64_t negative_hits = 0;        ///< of the hits, those that found that there is nothing
+  std::uint64_t tags = 0;                 ///< tags that resident entries have; in each shard anew
 };
 
 }  // namespace tideover::inline v0

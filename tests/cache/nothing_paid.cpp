@@ -12,7 +12,7 @@ namespace {
 
 using namespace tideover;
 
-template <class Eviction, class Expiry, class Weigher, class Negative = values_only>
+template <class Eviction, class Expiry, class Weigher, class Negative = values_only, class Tagging = untagged>
 struct parts {
   using key_type = std::uint64_t;
   using value_type = std::uint64_t;
@@ -21,6 +21,7 @@ struct parts {
   using locking_type = single_threaded;
   using weigher_type = Weigher;
   using negative_type = Negative;
+  using tagging_type = Tagging;
 };
 struct ones {
   std::size_t operator()(std::uint64_t, std::uint64_t) const { return 1; }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <tideover/config.hpp>
+#include <tideover/detail/cache/tag_table.hpp>
 #include <tideover/detail/flight.hpp>
 #include <tideover/detail/hash_index.hpp>
 #include <tideover/detail/slab.hpp>
@@ -91,6 +92,7 @@ struct cache_node {
   [[no_unique_address]] typename expiry_type::hook expiry{};
   [[no_unique_address]] std::conditional_t<expiry_type::expires, entry_links, no_links> wheel{};
   [[no_unique_address]] std::conditional_t<Parts::weigher_type::weighs, std::size_t, no_weight> weight{};
+  [[no_unique_address]] std::conditional_t<Parts::tagging_type::tags, tag_hook, no_tags> tags{};
   std::uint32_t hash = 0;
   typename Parts::locking_type::template cell<std::uint32_t> references{0};
   /// Free list, or chain of the removed; while it is resident, the lower bits of its generation.
@@ -122,6 +124,7 @@ struct cache_flight {
   bool registered = false;  // later calls find it; if not, the key was written or erased since it began
   bool failed = false;
   bool nothing = false;  // it succeeded, and there is no value
+  [[no_unique_address]] std::conditional_t<Parts::tagging_type::tags, flight_tags, no_tags> tags{};
   failure why{};
 };
 
@@ -159,6 +162,8 @@ class alignas(cache_line) cache_shard {
   static constexpr bool expires = expiry_type::expires;
   static constexpr bool weighs = Parts::weigher_type::weighs;
   static constexpr bool remembers = Parts::negative_type::remembers;
+  static constexpr bool has_tags = Parts::tagging_type::tags;
+  using tag_table_type = std::conditional_t<has_tags, tag_table<allocator_type>, no_tags>;
   using life_type = std::conditional_t<idle_expiry_policy<expiry_type>, two_lives, one_life>;
 
   cache_shard(eviction_type const& eviction, shared_type& shared, std::size_t number, std::size_t capacity,
@@ -168,6 +173,7 @@ class alignas(cache_line) cache_shard {
         index_(allocator),
         flights_(allocator),
         flight_index_(allocator),
+        tags_(allocator),
         eviction_(eviction),
         place_(shared, number),
         wheel_(now),
@@ -358,6 +364,25 @@ class alignas(cache_line) cache_shard {
     }
     settle(n);
     leave(old, removal_cause::replaced, gone);
+  }
+
+  // Tags.
+
+  tag_table_type& tags() noexcept { return tags_; }
+  tag_table_type const& tags() const noexcept { return tags_; }
+  /// Makes room for the tags of an entry to come. May throw; `label` may not, after it.
+  template <class Tags>
+  auto prepare_tags([[maybe_unused]] Tags const& tags) {
+    if constexpr (has_tags) {
+      return tags_.prepare(tags);
+    } else {
+      return no_tags();
+    }
+  }
+  /// Gives the resident entry these tags instead of those it had.
+  template <class Prepared>
+  void label([[maybe_unused]] entry_id id, [[maybe_unused]] Prepared& tags) noexcept {
+    if constexpr (has_tags) tags_.attach(nodes_[id].tags, id, tags);
   }
 
   // Removing entries.
@@ -566,6 +591,7 @@ class alignas(cache_line) cache_shard {
   void leave(entry_id id, removal_cause cause, removed_chain& gone) noexcept {
     node& n = nodes_[id];
     if (outdated(id)) --outdated_;
+    if constexpr (has_tags) tags_.detach(n.tags);
     unweigh(n);
     ++counts.removed[static_cast<std::size_t>(cause)];
     n.where = node::state::removed;
@@ -585,6 +611,7 @@ class alignas(cache_line) cache_shard {
   hash_index<allocator_type> index_;
   slab<flight_record, allocator_type> flights_;
   hash_index<allocator_type> flight_index_;
+  [[no_unique_address]] tag_table_type tags_;
   typename Parts::locking_type::template cell<entry_id> returned_{no_entry};
   std::size_t capacity_ = 0;
   [[no_unique_address]] eviction_type eviction_;
