@@ -4,6 +4,7 @@
 #include <tideover/config.hpp>
 #include <tideover/deadline.hpp>
 #include <tideover/detail/cache/computed.hpp>
+#include <tideover/detail/cache/eviction_order.hpp>
 #include <tideover/detail/cache/shard.hpp>
 #include <tideover/detail/cache/tag_table.hpp>
 #include <tideover/error.hpp>
@@ -53,6 +54,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace tideover::inline v0 {
 
@@ -297,6 +299,31 @@ class ttl_cache {
     requires std::invocable<F&, Key const&, Value const&>
   void for_each(F f);
 
+  /// Calls `f(Key const&, Value const&)`, or `f(Key const&, Value const&, entry_details const&)`, for the `n`
+  /// live entries that would leave last, the hottest first, or that would leave first, the coldest first, if
+  /// nothing were used any more; returns how many. No lock is held, and it is not a use. `unbounded` has no
+  /// order: any `n`.
+  ///
+  /// Several shards each have an order of their own: the first of each, then the second of each, and so on.
+  /// For policies that decide by frequency it is the order of their queues, which is near what they will do.
+  /// While others change the cache it is near, too, and an entry that is replaced may be met twice; with `n`
+  /// of size() or more each entry that is there all the while is met. O(n) where only the place in a queue
+  /// counts, else up to O(entries), in turns of 256 for each lock; 12 bytes of memory for each entry looked
+  /// at and kept in mind, at most n for each shard. What `f` throws passes through.
+  template <class F>
+    requires(std::invocable<F&, Key const&, Value const&> ||
+             std::invocable<F&, Key const&, Value const&, entry_details const&>)
+  std::size_t hottest(std::size_t n, F f);
+  template <class F>
+    requires(std::invocable<F&, Key const&, Value const&> ||
+             std::invocable<F&, Key const&, Value const&, entry_details const&>)
+  std::size_t coldest(std::size_t n, F f);
+  /// The same, as copies.
+  std::vector<std::pair<Key, Value>> hottest(std::size_t n) requires(
+      std::copy_constructible<Key>&& std::copy_constructible<Value>);
+  std::vector<std::pair<Key, Value>> coldest(std::size_t n) requires(
+      std::copy_constructible<Key>&& std::copy_constructible<Value>);
+
   /// Frees all that has expired, and what is of an older generation, and returns how much that was.
   /// O(expired), and O(entries) once after a new generation. An expired entry is found at most 1.05 ms after
   /// its deadline, and one clock step.
@@ -470,6 +497,15 @@ class ttl_cache {
 
   template <class F>
   void for_each_pinned(F f);
+  template <class F>
+  std::size_t for_each_in_order(std::size_t n, bool hottest, F& f);
+  template <class F>
+  bool show(shard_type& s, entry_id id, std::optional<std::uint32_t> hash, F& f);
+  entry_details details_of(shard_type& s, entry_id id, instant t) const;
+  /// With the lock.
+  bool is_visible(shard_type& s, entry_id id, instant t) const noexcept {
+    return s.is_resident(id) && !s.is_nothing(id) && !s.dead(expiry_, id, t);
+  }
   std::size_t free_dead(shard_type& s, std::size_t& steps) noexcept;
   void free_some_dead(shard_type& s, instant t, detail::removed_chain& gone) const noexcept;
   void make_room(shard_type& s, instant t, detail::removed_chain& gone) noexcept;
@@ -1321,7 +1357,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
       lock_type lock(shard_.mutex);
       shard_.catch_up();
       auto& f = shard_.flight_at(flight_);
-      bool const wanted = shard_.is_wanted(f) && !overtaken(f, tags);
+      bool const wanted = !overtaken(f, tags) && shard_.is_wanted(f);
       shard_.forget_flight(flight_);
       joined = others_joined(f);
       if (!wanted) {
@@ -1353,7 +1389,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
       lock_type lock(shard_.mutex);
       shard_.catch_up();
       auto& f = shard_.flight_at(flight_);
-      [[maybe_unused]] bool const wanted = shard_.is_wanted(f) && !overtaken(f, tags);
+      [[maybe_unused]] bool const wanted = !overtaken(f, tags) && shard_.is_wanted(f);
       shard_.forget_flight(flight_);
       joined = others_joined(f);
       f.nothing = true;
@@ -1435,7 +1471,8 @@ class ttl_cache<Key, Value, Policies...>::leader {
     shard_.label(id, labels);
     cache_.make_room(shard_, t, gone);
   }
-  /// With the lock: whether a tag of the result has been erased since the computation began.
+  /// With the lock: whether a tag of the result has been erased since the computation began. Asked of every
+  /// result, stored or not: who joined after that wants to know.
   bool overtaken([[maybe_unused]] typename shard_type::flight_record& f,
                  [[maybe_unused]] tags_on_the_way const& tags) const noexcept {
     if constexpr (has_tags) {
@@ -1586,6 +1623,121 @@ void ttl_cache<Key, Value, Policies...>::for_each(F f) {
   for_each_pinned([&](shard_type& s, entry_id id) {
     std::invoke(f, std::as_const(s[id].key), std::as_const(s[id].value));
   });
+}
+
+template <class Key, class Value, class... Policies>
+template <class F>
+  requires(std::invocable<F&, Key const&, Value const&> ||
+           std::invocable<F&, Key const&, Value const&, entry_details const&>)
+std::size_t ttl_cache<Key, Value, Policies...>::hottest(std::size_t n, F f) {
+  return for_each_in_order(n, true, f);
+}
+template <class Key, class Value, class... Policies>
+template <class F>
+  requires(std::invocable<F&, Key const&, Value const&> ||
+           std::invocable<F&, Key const&, Value const&, entry_details const&>)
+std::size_t ttl_cache<Key, Value, Policies...>::coldest(std::size_t n, F f) {
+  return for_each_in_order(n, false, f);
+}
+template <class Key, class Value, class... Policies>
+std::vector<std::pair<Key, Value>> ttl_cache<Key, Value, Policies...>::hottest(std::size_t n) requires(
+    std::copy_constructible<Key>&& std::copy_constructible<Value>) {
+  std::vector<std::pair<Key, Value>> all;
+  hottest(n, [&](Key const& key, Value const& value) { all.emplace_back(key, value); });
+  return all;
+}
+template <class Key, class Value, class... Policies>
+std::vector<std::pair<Key, Value>> ttl_cache<Key, Value, Policies...>::coldest(std::size_t n) requires(
+    std::copy_constructible<Key>&& std::copy_constructible<Value>) {
+  std::vector<std::pair<Key, Value>> all;
+  coldest(n, [&](Key const& key, Value const& value) { all.emplace_back(key, value); });
+  return all;
+}
+
+/// Lists the entries of each shard, and shows them in turn. What is not listed, because it came or moved
+/// meanwhile, is shown at the end, if there is room for it.
+template <class Key, class Value, class... Policies>
+template <class F>
+std::size_t ttl_cache<Key, Value, Policies...>::for_each_in_order(std::size_t n, bool hottest, F& f) {
+  static_assert(ordered_eviction_policy<eviction_type>,
+                "tideover::ttl_cache: this eviction policy does not say in which order entries leave; see "
+                "tideover::ordered_eviction_policy in <tideover/policy/eviction.hpp>");
+  std::vector<detail::eviction_walk<shard_type>> walks(shard_count_,
+                                                       detail::eviction_walk<shard_type>(n, hottest));
+  std::size_t longest = 0;
+  for (std::size_t i = 0; i != shard_count_; ++i) {
+    shard_type& s = shards_[i];
+    for (bool more = true; more;) {
+      walks[i].make_room();
+      instant const t = now();
+      lock_type lock(s.mutex);
+      s.catch_up();
+      more = walks[i].step(s, [&](entry_id id) noexcept { return is_visible(s, id, t); });
+    }
+    walks[i].finish();
+    longest = std::max(longest, walks[i].result().size());
+  }
+  std::size_t shown = 0;
+  for (std::size_t rank = 0; rank != longest && shown != n; ++rank) {
+    for (std::size_t i = 0; i != shard_count_ && shown != n; ++i) {
+      if (rank >= walks[i].result().size()) continue;
+      detail::listed_entry const& e = walks[i].result()[rank];
+      if (walks[i].was_shown(e.id) || !show(shards_[i], e.id, e.hash, f)) continue;
+      walks[i].note_shown(e.id);
+      ++shown;
+    }
+  }
+  for (std::size_t i = 0; i != shard_count_ && shown != n; ++i) {
+    for (entry_id id = 0; shown != n; ++id) {
+      {
+        lock_type lock(shards_[i].mutex);
+        entry_id const used = shards_[i].used();
+        // Few are missing: the others are passed over many at a time.
+        for (std::size_t steps = entries_per_lock; steps != 0 && id < used; --steps, ++id) {
+          if (shards_[i].is_resident(id) && !walks[i].was_shown(id)) break;
+        }
+        if (id >= used) break;
+      }
+      if (show(shards_[i], id, std::nullopt, f)) ++shown;
+    }
+  }
+  return shown;
+}
+
+/// Calls `f` for the entry, if it is still there, with no lock held.
+template <class Key, class Value, class... Policies>
+template <class F>
+bool ttl_cache<Key, Value, Policies...>::show(shard_type& s, entry_id id, std::optional<std::uint32_t> hash,
+                                              F& f) {
+  constexpr bool detailed = std::invocable<F&, Key const&, Value const&, entry_details const&>;
+  entry_details details;
+  {
+    instant const t = now();
+    lock_type lock(s.mutex);
+    s.catch_up();
+    if (!is_visible(s, id, t) || (hash && s[id].hash != *hash)) return false;
+    if constexpr (detailed) details = details_of(s, id, t);
+    s.pin(id);
+  }
+  pinned const hold(s, id);
+  if constexpr (detailed) {
+    std::invoke(f, std::as_const(s[id].key), std::as_const(s[id].value), std::as_const(details));
+  } else {
+    std::invoke(f, std::as_const(s[id].key), std::as_const(s[id].value));
+  }
+  return true;
+}
+
+/// With the lock.
+template <class Key, class Value, class... Policies>
+entry_details ttl_cache<Key, Value, Policies...>::details_of(shard_type& s, entry_id id, instant t) const {
+  node_type const& n = s[id];
+  entry_details d;
+  instant const deadline = expiry_.deadline(n.expiry);
+  d.remaining_life = deadline == instant::max() ? std::chrono::nanoseconds::max() : deadline - t;
+  if constexpr (weighs) d.weight = n.weight;
+  if constexpr (has_tags) s.tags().for_each_of(n.tags, [&](std::string_view name) { d.tags.add(name); });
+  return d;
 }
 
 template <class Key, class Value, class... Policies>

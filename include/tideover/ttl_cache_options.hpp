@@ -44,6 +44,14 @@ struct put_options {
   tag_list tags{};
 };
 
+/// What goes with an entry besides key and value.
+struct entry_details {
+  /// What it has still to live, `nanoseconds::max()` if it does not expire.
+  std::chrono::nanoseconds remaining_life{0};
+  std::size_t weight = 1;
+  tag_list tags{};
+};
+
 /// What a `ttl_cache` has counted since it was made; a consistent sum when no call is under way. Then
 /// gets = hits + misses, puts = inserted + replaced + refused, and
 /// inserted = resident + expired + evicted + erased + cleared.

@@ -65,7 +65,7 @@ TEMPLATE_TEST_CASE("tags are erased against everything else", "[stress]", one_sm
   tideover_test::watchdog const dog("tags are erased", std::chrono::minutes(5));
   std::array<counter, 5> told_counts{};
   tideover::manual_clock clock;
-  typename TestType::cache cache({.capacity = TestType::capacity, .ttl = 1s}, clock, told{&told_counts});
+  typename TestType::cache cache({.capacity = TestType::capacity, .ttl = 30ms}, clock, told{&told_counts});
   std::array<std::atomic<std::uint64_t>, tenants> origin{}, announced{};
   counter stale{0}, not_erased{0}, crossed_computation{0}, crossed_put{0}, computed{0}, hit{0}, erased{0},
       unexpected{0};

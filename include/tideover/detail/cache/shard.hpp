@@ -201,6 +201,12 @@ class alignas(cache_line) cache_shard {
   std::size_t size() const noexcept { return index_.size(); }
   std::size_t capacity() const noexcept { return capacity_; }
   entry_id used() const noexcept { return nodes_.used(); }
+  bool is_resident(entry_id id) const noexcept { return nodes_[id].where == node::state::resident; }
+  /// Calls `f(eviction, hooks)`, which changes nothing.
+  template <class F>
+  decltype(auto) ask_eviction(F f) noexcept {
+    return f(std::as_const(eviction_), hooks());
+  }
 
   void set_capacity(std::size_t capacity) noexcept {
     if constexpr (requires(eviction_type & e) { e.set_capacity(capacity); }) eviction_.set_capacity(capacity);
