@@ -1688,17 +1688,18 @@ std::size_t ttl_cache<Key, Value, Policies...>::for_each_in_order(std::size_t n,
     }
   }
   for (std::size_t i = 0; i != shard_count_ && shown != n; ++i) {
-    for (entry_id id = 0; shown != n; ++id) {
+    shard_type& s = shards_[i];
+    for (entry_id id = 0, used = 1; id < used && shown != n;) {
+      bool missed = false;
       {
-        lock_type lock(shards_[i].mutex);
-        entry_id const used = shards_[i].used();
-        // Few are missing: the others are passed over many at a time.
-        for (std::size_t steps = entries_per_lock; steps != 0 && id < used; --steps, ++id) {
-          if (shards_[i].is_resident(id) && !walks[i].was_shown(id)) break;
+        lock_type lock(s.mutex);
+        used = s.used();
+        // Few are missed: the others are passed over many at a time.
+        for (std::size_t steps = entries_per_lock; steps != 0 && id < used && !missed; --steps, ++id) {
+          missed = s.is_resident(id) && !walks[i].was_shown(id);
         }
-        if (id >= used) break;
       }
-      if (show(shards_[i], id, std::nullopt, f)) ++shown;
+      if (missed && show(s, id - 1, std::nullopt, f)) ++shown;
     }
   }
   return shown;
