@@ -201,6 +201,11 @@ class ttl_cache {
   template <class K = Key>
   std::optional<std::chrono::nanoseconds> remaining_life(K const& key) const;
 
+  /// All that is known of the key, for whoever wonders why it is there or not. Does not count as a use,
+  /// changes nothing. One lock; allocates only for tags.
+  template <class K = Key>
+  cache_explanation explain(K const& key) const;
+
   /// Calls `visitor(Value const&)` on the live value, if any, and returns whether there was one. No lock is
   /// held; the value stays alive and unchanged until the visitor returns, even if the key is erased or
   /// replaced meanwhile. Counts as a use. What the visitor throws passes through.
@@ -839,6 +844,41 @@ std::optional<std::chrono::nanoseconds> ttl_cache<Key, Value, Policies...>::rema
     left = deadline == instant::max() ? std::chrono::nanoseconds::max() : deadline - t;
   });
   return left;
+}
+
+template <class Key, class Value, class... Policies>
+template <class K>
+cache_explanation ttl_cache<Key, Value, Policies...>::explain(K const& key) const {
+  auto&& wanted = lookup_key(key);
+  std::uint64_t const hash = hashing_(wanted);
+  instant const t = now();
+  shard_type& s = shard_of(hash);
+  cache_explanation e;
+  e.shard = static_cast<std::size_t>(&s - shards_);
+  lock_type lock(s.mutex);
+  s.catch_up();
+  e.generation = s.generation();
+  e.computing = s.find_flight(hashing_, hash, wanted) != no_entry;
+  entry_id const id = s.find(hashing_, hash, wanted);
+  if (id == no_entry) return e;
+  e.state = s.outdated(id)              ? entry_state::older_generation
+            : s.expired(expiry_, id, t) ? entry_state::expired
+            : s.is_nothing(id)          ? entry_state::nothing
+                                        : entry_state::live;
+  e.in_use = !s.exclusive(id);
+  e.entry_generation = s.generation_of(id);
+  e.details = details_of(s, id, t);
+  if constexpr (requires { expiry_.last_use(s[id].expiry); }) {
+    if (auto const used = expiry_.last_use(s[id].expiry)) e.unused_for = t - *used;
+  }
+  s.ask_eviction([&](auto const& policy, auto hooks) noexcept {
+    if constexpr (ordered_eviction_policy<eviction_type>) {
+      e.queue = policy.queue(policy.queue_of(hooks, id)).name;
+      e.turn = policy.turn(hooks, id);
+    }
+    if constexpr (requires { policy.frequency(hooks, id); }) e.frequency = policy.frequency(hooks, id);
+  });
+  return e;
 }
 
 template <class Key, class Value, class... Policies>

@@ -52,6 +52,58 @@ struct entry_details {
   tag_list tags{};
 };
 
+/// Whether a key has an entry, and if a call does not find it, why.
+enum class entry_state : std::uint8_t {
+  absent,            ///< there is none: never put, removed, or not admitted
+  live,              ///< there is a value
+  nothing,           ///< it is remembered that there is none (see `negative_results`)
+  expired,           ///< its time is up; it is not freed yet
+  older_generation,  ///< disowned by `new_generation`; it is not freed yet
+};
+
+constexpr char const* to_string(entry_state state) noexcept {
+  switch (state) {
+    case entry_state::absent:
+      return "absent";
+    case entry_state::live:
+      return "live";
+    case entry_state::nothing:
+      return "nothing";
+    case entry_state::expired:
+      return "expired";
+    case entry_state::older_generation:
+      return "older generation";
+  }
+  return "unknown";
+}
+
+/// What a `ttl_cache` knows of a key. When its value was written is not known: that would cost every entry
+/// eight bytes.
+struct cache_explanation {
+  entry_state state = entry_state::absent;
+  /// A computation is under way, which a call that misses would join.
+  bool computing = false;
+  /// Somebody reads the value in its place at this moment.
+  bool in_use = false;
+  /// The number of the shard that the key belongs to.
+  std::size_t shard = 0;
+  /// The cache's generation and, with an entry, the one that it was written in.
+  std::uint64_t generation = 0;
+  std::uint64_t entry_generation = 0;
+  /// Of the entry, if there is one. A life of zero or less: expired so long ago.
+  entry_details details{.remaining_life = std::chrono::nanoseconds(0), .weight = 0};
+  /// How long it has not been used, where the expiry policy keeps that: with `after_access`, and with
+  /// `after_write_or_access` unless its last write ends it before.
+  std::optional<std::chrono::nanoseconds> unused_for = std::nullopt;
+  /// In which queue of the eviction policy it stands, "" if the policy does not say; and how many rounds of
+  /// eviction it is good for there.
+  char const* queue = "";
+  unsigned turn = 0;
+  /// How often it was used lately, where the eviction policy estimates that: 0 to 16 for those that have a
+  /// sketch, 0 to 3 with `s3_fifo`.
+  std::optional<unsigned> frequency = std::nullopt;
+};
+
 /// What a `ttl_cache` has counted since it was made; a consistent sum when no call is under way. Then
 /// gets = hits + misses, puts = inserted + replaced + refused, and
 /// inserted = resident + expired + evicted + erased + cleared.

@@ -233,6 +233,13 @@ class alignas(cache_line) cache_shard {
     return n.next != static_cast<entry_id>(seen_) ||
            n.generation_above != static_cast<std::uint8_t>(seen_ >> 32);
   }
+  /// The generation that the resident entry is of.
+  std::uint64_t generation_of(entry_id id) const noexcept {
+    constexpr std::uint64_t kept = (std::uint64_t{1} << 40) - 1;
+    std::uint64_t const low = nodes_[id].next | std::uint64_t{nodes_[id].generation_above} << 32;
+    return seen_ - ((seen_ - low) & kept);
+  }
+  std::uint64_t generation() const noexcept { return seen_; }
   /// Whether the resident entry is of no more use, and of what it will be said to have died.
   bool dead(expiry_type const& expiry, entry_id id, instant now) noexcept {
     return outdated(id) || expired(expiry, id, now);
