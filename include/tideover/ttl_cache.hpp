@@ -158,6 +158,7 @@ class ttl_cache {
   explicit ttl_cache(options o, P&&... policies)
       : options_((check(o), o)),
         capacity_(o.capacity),
+        max_weight_(o.max_weight),
         clock_(detail::take_policy<clock_type>(std::forward<P>(policies)...)),
         hashing_(detail::take_policy<hashing_type>(std::forward<P>(policies)...)),
         weigher_(detail::take_policy<weigher_type>(std::forward<P>(policies)...)),
@@ -349,6 +350,12 @@ class ttl_cache {
   /// construction, and above 4,000,000,000. Entries move between no shards.
   template <class Weigher = weigher_type>
   void set_capacity(std::size_t capacity);
+  /// The bound of `weight()`; 0 without a weigher.
+  std::size_t max_weight() const noexcept;
+  /// Evicts at once what no longer fits, a few of each shard in turn, the coldest first. Throws `error`
+  /// outside of the bounds of `ttl_cache_options::max_weight`. How many entries are expected stays as it was.
+  template <class Weigher = weigher_type>
+  void set_max_weight(std::size_t max_weight);
   /// The weight of all resident entries. With `weigh_by` a put may be over the bound until it returns, and
   /// then by no more than the entries that are being put at that instant.
   std::size_t weight() const;
@@ -393,7 +400,8 @@ class ttl_cache {
   /// How many entries a put looks at for expired ones: more than it adds work for (at most one step for each
   /// level that an entry with a common TTL falls through), and bounded.
   static constexpr std::size_t expiry_steps_per_put = 8;
-  static constexpr std::size_t entries_per_lock = 256;  // bulk calls let others in after so many
+  static constexpr std::size_t evictions_per_turn = 16;  // of each shard, when the weight is made less
+  static constexpr std::size_t entries_per_lock = 256;   // bulk calls let others in after so many
   /// A new value is made over the old one where ending the old one is nothing: a destructor of the user's may
   /// not run under the lock, and neither swapping nor assigning means replacing for every type (a tuple of
   /// references, containers with memory resources). All others get a new entry in the old one's place.
@@ -415,6 +423,7 @@ class ttl_cache {
   struct visiting;
 
   static void check(options const& o);
+  static void check_max_weight(char const* field, std::size_t max_weight);
   static std::string capacity_bounds(std::size_t least);
   static std::size_t shards_for(std::size_t capacity) noexcept;
   shard_type* make_shards(eviction_type const& eviction);
@@ -440,7 +449,7 @@ class ttl_cache {
     }
   }
   bool overweight() const noexcept {
-    return weighs && total_weight_.load(std::memory_order_relaxed) > options_.max_weight;
+    return weighs && total_weight_.load(std::memory_order_relaxed) > max_weight();
   }
   typename shard_type::life_type life_of(shard_type& s, std::chrono::nanoseconds own) const noexcept;
   typename shard_type::life_type life_of_nothing(shard_type& s) const noexcept;
@@ -519,8 +528,13 @@ class ttl_cache {
   void dispose(shard_type& s, detail::removed_chain gone) noexcept;
   void unmake(shard_type* shards, std::size_t made) noexcept;
 
+  struct no_bound {
+    explicit no_bound(std::size_t) noexcept {}
+  };
+
   options options_;
   cell<std::size_t> capacity_;
+  [[no_unique_address]] std::conditional_t<weighs, cell<std::size_t>, no_bound> max_weight_;
   cell<std::size_t> total_weight_{0};
   cell<std::uint64_t> listener_failures_{0};
   cell<std::uint64_t> waits_ended_{0};
@@ -602,14 +616,18 @@ void ttl_cache<Key, Value, Policies...>::check(options const& o) {
     detail::raise_out_of_bounds("ttl_cache_options.ttl_jitter", to_string(o.ttl_jitter),
                                 "between 0.0 and 0.5");
   }
-  if (weighs && (o.max_weight < 1 || o.max_weight > most_weight)) {
-    detail::raise_out_of_bounds("ttl_cache_options.max_weight", to_string(o.max_weight),
-                                "between 1 and " + to_string(most_weight) + " with a weigher");
-  }
+  if (weighs) check_max_weight("ttl_cache_options.max_weight", o.max_weight);
   if (!weighs && o.max_weight != 0) {
     detail::raise_out_of_bounds("ttl_cache_options.max_weight", to_string(o.max_weight),
                                 "0 without a weigher (see tideover::weigh_by)");
   }
+}
+
+template <class Key, class Value, class... Policies>
+void ttl_cache<Key, Value, Policies...>::check_max_weight(char const* field, std::size_t max_weight) {
+  if (max_weight >= 1 && max_weight <= most_weight) return;
+  detail::raise_out_of_bounds(field, std::to_string(max_weight),
+                              "between 1 and " + std::to_string(most_weight) + " with a weigher");
 }
 
 template <class Key, class Value, class... Policies>
@@ -658,7 +676,7 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
   std::size_t weight = 1;
   if constexpr (weighs) {
     weight = weigher_(std::as_const(key), std::as_const(value));
-    if (weight > options_.max_weight) {
+    if (weight > max_weight()) {
       refuse(key);
       return false;
     }
@@ -1388,7 +1406,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
   /// `reads_on`: the value must stay where it is until the leader's end.
   void succeed(std::size_t weight, std::chrono::nanoseconds life, tags_on_the_way const& tags,
                bool reads_on) noexcept {
-    bool const too_heavy = weighs && weight > cache_.options_.max_weight;
+    bool const too_heavy = weighs && weight > cache_.max_weight();
     bool const lifeless = gives_life && life <= std::chrono::nanoseconds(0);
     detail::removed_chain gone;
     instant const t = cache_.now();
@@ -1437,7 +1455,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
         if (cache_.options_.negative_ttl == std::chrono::nanoseconds(0)) {
         } else if (!wanted) {
           ++shard_.counts.discarded;
-        } else if ((weighs && weight > cache_.options_.max_weight) || !has_room()) {
+        } else if ((weighs && weight > cache_.max_weight()) || !has_room()) {
           ++shard_.counts.refused;
         } else if (auto labels = labels_for(tags); !labels) {
           ++shard_.counts.refused;
@@ -1920,6 +1938,41 @@ void ttl_cache<Key, Value, Policies...>::set_capacity(std::size_t capacity) {
         std::size_t left = entries_per_lock;
         while (left != 0 && s.over_capacity() && s.evict_one(expiry_, t, gone)) --left;
         more = left == 0;
+      }
+      dispose(s, gone);
+    }
+  }
+}
+
+template <class Key, class Value, class... Policies>
+std::size_t ttl_cache<Key, Value, Policies...>::max_weight() const noexcept {
+  if constexpr (weighs) {
+    return max_weight_.load(std::memory_order_relaxed);  // a number by itself: orders nothing
+  } else {
+    return 0;
+  }
+}
+
+template <class Key, class Value, class... Policies>
+template <class Weigher>
+void ttl_cache<Key, Value, Policies...>::set_max_weight(std::size_t max_weight) {
+  static_assert(Weigher::weighs,
+                "tideover::ttl_cache::set_max_weight: without a weigher, capacity is the bound");
+  check_max_weight("ttl_cache::set_max_weight(max_weight)", max_weight);
+  max_weight_.store(max_weight, std::memory_order_relaxed);
+  for (bool found = true; found && overweight();) {
+    found = false;
+    for (std::size_t i = 0; i != shard_count_ && overweight(); ++i) {
+      shard_type& s = shards_[i];
+      detail::removed_chain gone;
+      instant const t = now();
+      {
+        lock_type lock(s.mutex);
+        s.catch_up();
+        for (std::size_t left = evictions_per_turn; left != 0 && overweight(); --left) {
+          if (!s.evict_one(expiry_, t, gone)) break;
+          found = true;
+        }
       }
       dispose(s, gone);
     }
