@@ -4,8 +4,10 @@
 #include <tideover/config.hpp>
 #include <tideover/deadline.hpp>
 #include <tideover/detail/cache/computed.hpp>
+#include <tideover/detail/cache/eviction_order.hpp>
 #include <tideover/detail/cache/read_counts.hpp>
 #include <tideover/detail/cache/shard.hpp>
+#include <tideover/detail/cache/tag_table.hpp>
 #include <tideover/error.hpp>
 #include <tideover/instant.hpp>
 #include <tideover/policy/allocator.hpp>
@@ -30,6 +32,7 @@
 #include <tideover/policy/negative.hpp>
 #include <tideover/policy/policy.hpp>
 #include <tideover/policy/rng.hpp>
+#include <tideover/policy/tagging.hpp>
 #include <tideover/policy/weigher.hpp>
 #include <tideover/result.hpp>
 #include <tideover/ttl_cache_options.hpp>
@@ -52,12 +55,14 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace tideover::inline v0 {
 
 /// The axes of `ttl_cache`.
-using cache_axes = axes<axis::eviction, axis::expiry, axis::locking, axis::clock, axis::hashing,
-                        axis::weigher, axis::listener, axis::allocator, axis::rng, axis::negative>;
+using cache_axes =
+    axes<axis::eviction, axis::expiry, axis::locking, axis::clock, axis::hashing, axis::weigher,
+         axis::listener, axis::allocator, axis::rng, axis::negative, axis::tagging>;
 
 /// A bounded map whose entries expire, shared by threads, that computes what it misses once.
 ///
@@ -77,6 +82,7 @@ using cache_axes = axes<axis::eviction, axis::expiry, axis::locking, axis::clock
 ///   allocator std_allocator (default), allocate_with<A>, pmr_allocator
 ///   rng       xoshiro (default)
 ///   negative  values_only (default), negative_results
+///   tagging   untagged (default), tagged, tagged_by<F>
 ///
 /// Values   Key and Value need no default constructor. `get`, `peek` and `get_or_compute` copy the value out;
 ///          values that cannot be copied are read by `visit` and `visit_or_compute`. A lookup takes whatever
@@ -119,6 +125,7 @@ class ttl_cache {
   using allocator_policy_type = policy_for<axis::allocator, std_allocator, Policies...>;
   using rng_type = policy_for<axis::rng, xoshiro, Policies...>;
   using negative_type = policy_for<axis::negative, values_only, Policies...>;
+  using tagging_type = policy_for<axis::tagging, untagged, Policies...>;
 
   static_assert(eviction_policy<eviction_type>,
                 "tideover::ttl_cache: see tideover::eviction_policy in <tideover/policy/eviction.hpp>");
@@ -140,6 +147,8 @@ class ttl_cache {
                 "tideover::ttl_cache: see tideover::rng_policy in <tideover/policy/rng.hpp>");
   static_assert(negative_policy<negative_type>,
                 "tideover::ttl_cache: see tideover::negative_policy in <tideover/policy/negative.hpp>");
+  static_assert(tagging_policy<tagging_type>,
+                "tideover::ttl_cache: see tideover::tagging_policy in <tideover/policy/tagging.hpp>");
   static_assert(
       !negative_type::remembers || expiry_type::expires,
       "tideover::ttl_cache: negative_results expire, so they need another expiry policy than never");
@@ -151,15 +160,17 @@ class ttl_cache {
   template <class... P>
     requires(
         detail::is_one_of<P, eviction_type, expiry_type, locking_type, clock_type, hashing_type, weigher_type,
-                          listener_type, allocator_policy_type, rng_type, negative_type>&&...)
+                          listener_type, allocator_policy_type, rng_type, negative_type, tagging_type>&&...)
   explicit ttl_cache(options o, P&&... policies)
       : options_((check(o), o)),
         capacity_(o.capacity),
+        max_weight_(o.max_weight),
         clock_(detail::take_policy<clock_type>(std::forward<P>(policies)...)),
         hashing_(detail::take_policy<hashing_type>(std::forward<P>(policies)...)),
         weigher_(detail::take_policy<weigher_type>(std::forward<P>(policies)...)),
         listener_(detail::take_policy<listener_type>(std::forward<P>(policies)...)),
         expiry_(detail::take_policy<expiry_type>(std::forward<P>(policies)...)),
+        tagging_(detail::take_policy<tagging_type>(std::forward<P>(policies)...)),
         allocator_(detail::take_policy<allocator_policy_type>(std::forward<P>(policies)...).allocator()),
         reads_(typename parts::allocator_type(allocator_)),
         seeds_(detail::take_policy<rng_type>(std::forward<P>(policies)...)),
@@ -175,7 +186,8 @@ class ttl_cache {
 
   /// Stores `value` under `key`, in place of what was there. Returns whether the entry is resident now: false
   /// if it was refused (heavier than the bound, or a life of zero or less, and then the key is erased, since
-  /// what it held is out of date) or if the eviction policy would not admit it.
+  /// what it held is out of date) or if the eviction policy would not admit it. Tags without a policy that
+  /// keeps them throw `error` (errc::invalid_argument).
   template <class K = Key, class V = Value>
     requires(std::constructible_from<Key, K>&& std::constructible_from<Value, V>)
   bool put(K&& key, V&& value, put_options const& o = {});
@@ -196,6 +208,11 @@ class ttl_cache {
   /// live one. Does not count as a use.
   template <class K = Key>
   std::optional<std::chrono::nanoseconds> remaining_life(K const& key) const;
+
+  /// All that is known of the key, for whoever wonders why it is there or not. Does not count as a use,
+  /// changes nothing. One lock; allocates only for tags.
+  template <class K = Key>
+  cache_explanation explain(K const& key) const;
 
   /// Calls `visitor(Value const&)` on the live value, if any, and returns whether there was one. No lock is
   /// held; the value stays alive and unchanged until the visitor returns, even if the key is erased or
@@ -281,11 +298,44 @@ class ttl_cache {
   template <class Predicate>
     requires std::predicate<Predicate&, Key const&, Value const&> std::size_t erase_if(Predicate predicate);
 
+  /// Removes the entries that have the tag; returns how many live ones that were. What was put before the
+  /// call is removed, what is put after it stays. Of what is being computed, a result that has the tag is
+  /// delivered to those who called before and not stored; who calls afterwards is not given it but computes
+  /// anew. Needs `tagged` or `tagged_by`. O(entries that have it), in turns of 256 for each lock; allocates
+  /// nothing.
+  template <class Tagging = tagging_type>
+  std::size_t erase_tag(std::string_view tag);
+
   /// Calls `f(Key const&, Value const&)` once for each live entry that is there all the while, in no order.
   /// Not a use.
   template <class F>
     requires std::invocable<F&, Key const&, Value const&>
   void for_each(F f);
+
+  /// Calls `f(Key const&, Value const&)`, or `f(Key const&, Value const&, entry_details const&)`, for the `n`
+  /// live entries that would leave last, the hottest first, or that would leave first, the coldest first, if
+  /// nothing were used any more; returns how many. No lock is held, and it is not a use. `unbounded` has no
+  /// order: any `n`.
+  ///
+  /// Several shards each have an order of their own: the first of each, then the second of each, and so on.
+  /// For policies that decide by frequency it is the order of their queues, which is near what they will do.
+  /// While others change the cache it is near, too, and an entry that is replaced may be met twice; with `n`
+  /// of size() or more each entry that is there all the while is met. O(n) where only the place in a queue
+  /// counts, else up to O(entries), in turns of 256 for each lock; 12 bytes of memory for each entry looked
+  /// at and kept in mind, at most n for each shard. What `f` throws passes through.
+  template <class F>
+    requires(std::invocable<F&, Key const&, Value const&> ||
+             std::invocable<F&, Key const&, Value const&, entry_details const&>)
+  std::size_t hottest(std::size_t n, F f);
+  template <class F>
+    requires(std::invocable<F&, Key const&, Value const&> ||
+             std::invocable<F&, Key const&, Value const&, entry_details const&>)
+  std::size_t coldest(std::size_t n, F f);
+  /// The same, as copies.
+  std::vector<std::pair<Key, Value>> hottest(std::size_t n) requires(
+      std::copy_constructible<Key>&& std::copy_constructible<Value>);
+  std::vector<std::pair<Key, Value>> coldest(std::size_t n) requires(
+      std::copy_constructible<Key>&& std::copy_constructible<Value>);
 
   /// Frees all that has expired, and what is of an older generation, and returns how much that was.
   /// O(expired), and O(entries) once after a new generation. An expired entry is found at most 1.05 ms after
@@ -307,6 +357,12 @@ class ttl_cache {
   /// construction, and above 4,000,000,000. Entries move between no shards.
   template <class Weigher = weigher_type>
   void set_capacity(std::size_t capacity);
+  /// The bound of `weight()`; 0 without a weigher.
+  std::size_t max_weight() const noexcept;
+  /// Evicts at once what no longer fits, a few of each shard in turn, the coldest first. Throws `error`
+  /// outside of the bounds of `ttl_cache_options::max_weight`. How many entries are expected stays as it was.
+  template <class Weigher = weigher_type>
+  void set_max_weight(std::size_t max_weight);
   /// The weight of all resident entries. With `weigh_by` a put may be over the bound until it returns, and
   /// then by no more than the entries that are being put at that instant.
   std::size_t weight() const;
@@ -337,6 +393,7 @@ class ttl_cache {
     using hashing_type = ttl_cache::hashing_type;
     using rng_type = ttl_cache::rng_type;
     using negative_type = ttl_cache::negative_type;
+    using tagging_type = ttl_cache::tagging_type;
     using allocator_type = typename allocator_policy_type::allocator_type;
     static constexpr bool reads_without_lock = ttl_cache::reads_without_lock;
     static constexpr bool is_silent = std::is_same_v<listener_type, silent>;
@@ -357,6 +414,8 @@ class ttl_cache {
   static constexpr bool gives_life = expiry_type::expires && life_giving_policy<expiry_type, Key, Value>;
   static constexpr bool remembers = negative_type::remembers;
   static constexpr bool idles = idle_expiry_policy<expiry_type>;
+  static constexpr bool has_tags = tagging_type::tags;
+  static constexpr bool gives_tags = has_tags && tag_giving_policy<tagging_type, Key, Value>;
   static constexpr std::size_t most_entries = 4'000'000'000;
   static constexpr std::size_t most_weight =
       std::numeric_limits<std::size_t>::max() >> 16;  // sums do not wrap
@@ -365,7 +424,8 @@ class ttl_cache {
   /// How many entries a put looks at for expired ones: more than it adds work for (at most one step for each
   /// level that an entry with a common TTL falls through), and bounded.
   static constexpr std::size_t expiry_steps_per_put = 8;
-  static constexpr std::size_t entries_per_lock = 256;  // bulk calls let others in after so many
+  static constexpr std::size_t evictions_per_turn = 16;  // of each shard, when the weight is made less
+  static constexpr std::size_t entries_per_lock = 256;   // bulk calls let others in after so many
   /// A new value is made over the old one where ending the old one is nothing: a destructor of the user's may
   /// not run under the lock, and neither swapping nor assigning means replacing for every type (a tuple of
   /// references, containers with memory resources). All others get a new entry in the old one's place, and so
@@ -376,6 +436,7 @@ class ttl_cache {
   class pinned;
   class parting;
   struct nothing_later;
+  struct tags_on_the_way;
   class joined;
   class leader;
   struct throwing;
@@ -389,6 +450,7 @@ class ttl_cache {
   struct visiting;
 
   static void check(options const& o);
+  static void check_max_weight(char const* field, std::size_t max_weight);
   static std::string capacity_bounds(std::size_t least);
   static std::size_t shards_for(std::size_t capacity) noexcept;
   shard_type* make_shards(eviction_type const& eviction);
@@ -414,7 +476,7 @@ class ttl_cache {
     }
   }
   bool overweight() const noexcept {
-    return weighs && total_weight_.load(std::memory_order_relaxed) > options_.max_weight;
+    return weighs && total_weight_.load(std::memory_order_relaxed) > max_weight();
   }
   typename shard_type::life_type life_of(shard_type& s, std::chrono::nanoseconds own) const noexcept;
   typename shard_type::life_type life_of_nothing(shard_type& s) const noexcept;
@@ -436,6 +498,10 @@ class ttl_cache {
   bool store(K&& key, Value&& value, put_options const& o);
   template <class K>
   void refuse(K const& key);
+  [[noreturn]] TIDEOVER_COLD static void refuse_tags(tag_list const& tags) {
+    detail::raise_out_of_bounds("put_options.tags", std::to_string(tags.size()) + " names",
+                                "empty without a policy that keeps them (see tideover::tagged)");
+  }
   template <class K, class Also>
   bool remove(K const& key, Also also);
   template <class K>
@@ -493,6 +559,15 @@ class ttl_cache {
 
   template <class F>
   void for_each_pinned(F f);
+  template <class F>
+  std::size_t for_each_in_order(std::size_t n, bool hottest, F& f);
+  template <class F>
+  bool show(shard_type& s, entry_id id, std::optional<std::uint32_t> hash, F& f);
+  entry_details details_of(shard_type& s, entry_id id, instant t) const;
+  /// With the lock.
+  bool is_visible(shard_type& s, entry_id id, instant t) const noexcept {
+    return s.is_resident(id) && !s.is_nothing(id) && !s.dead(expiry_, id, t);
+  }
   std::size_t free_dead(shard_type& s, std::size_t& steps) noexcept;
   void sweep_generations() noexcept;
   void free_some_dead(shard_type& s, instant t, detail::removed_chain& gone) const noexcept;
@@ -502,8 +577,13 @@ class ttl_cache {
   void dispose(shard_type& s, detail::removed_chain gone) noexcept;
   void unmake(shard_type* shards, std::size_t made) noexcept;
 
+  struct no_bound {
+    explicit no_bound(std::size_t) noexcept {}
+  };
+
   options options_;
   cell<std::size_t> capacity_;
+  [[no_unique_address]] std::conditional_t<weighs, cell<std::size_t>, no_bound> max_weight_;
   cell<std::size_t> total_weight_{0};
   cell<std::uint64_t> listener_failures_{0};
   cell<std::uint64_t> waits_ended_{0};
@@ -513,9 +593,12 @@ class ttl_cache {
   [[no_unique_address]] weigher_type weigher_;
   [[no_unique_address]] listener_type listener_;
   [[no_unique_address]] expiry_type expiry_;
+  [[no_unique_address]] tagging_type tagging_;
   [[no_unique_address]] typename shard_traits::allocator_type allocator_;
   [[no_unique_address]] typename locking_type::mutex_type resizing_;
   cell<std::uint64_t> generation_{0};
+  [[no_unique_address]] std::conditional_t<has_tags, detail::tag_erasures<locking_type>, detail::no_tags>
+      tag_erasures_{};
   [[no_unique_address]] read_counts reads_;
   [[no_unique_address]] rng_type seeds_;  // one draw for each part
   std::size_t shard_count_;
@@ -583,14 +666,18 @@ void ttl_cache<Key, Value, Policies...>::check(options const& o) {
     detail::raise_out_of_bounds("ttl_cache_options.ttl_jitter", to_string(o.ttl_jitter),
                                 "between 0.0 and 0.5");
   }
-  if (weighs && (o.max_weight < 1 || o.max_weight > most_weight)) {
-    detail::raise_out_of_bounds("ttl_cache_options.max_weight", to_string(o.max_weight),
-                                "between 1 and " + to_string(most_weight) + " with a weigher");
-  }
+  if (weighs) check_max_weight("ttl_cache_options.max_weight", o.max_weight);
   if (!weighs && o.max_weight != 0) {
     detail::raise_out_of_bounds("ttl_cache_options.max_weight", to_string(o.max_weight),
                                 "0 without a weigher (see tideover::weigh_by)");
   }
+}
+
+template <class Key, class Value, class... Policies>
+void ttl_cache<Key, Value, Policies...>::check_max_weight(char const* field, std::size_t max_weight) {
+  if (max_weight >= 1 && max_weight <= most_weight) return;
+  detail::raise_out_of_bounds(field, std::to_string(max_weight),
+                              "between 1 and " + std::to_string(most_weight) + " with a weigher");
 }
 
 template <class Key, class Value, class... Policies>
@@ -615,14 +702,18 @@ template <class Key, class Value, class... Policies>
 template <class K, class V>
   requires(std::constructible_from<Key, K>&& std::constructible_from<Value, V>)
 bool ttl_cache<Key, Value, Policies...>::put(K&& key, V&& value, put_options const& o) {
+  if constexpr (!has_tags) {
+    if (!o.tags.empty()) refuse_tags(o.tags);
+  }
   if (o.ttl && *o.ttl <= std::chrono::nanoseconds(0)) {
     refuse(lookup_key(std::forward<K>(key)));
     return false;
   }
   if constexpr (is_lookup_key<K> &&
-                ((!weighs && !gives_life) || std::is_same_v<std::remove_cvref_t<K>, Key>)) {
+                ((!weighs && !gives_life && !gives_tags) || std::is_same_v<std::remove_cvref_t<K>, Key>)) {
     return store(std::forward<K>(key), Value(std::forward<V>(value)), o);
-  } else if constexpr (shows_text<K> && is_lookup_key<std::string_view> && !weighs && !gives_life) {
+  } else if constexpr (shows_text<K> && is_lookup_key<std::string_view> && !weighs && !gives_life &&
+                       !gives_tags) {
     return store(key.view(), Value(std::forward<V>(value)), o);
   } else {
     return store(Key(std::forward<K>(key)), Value(std::forward<V>(value)), o);
@@ -635,7 +726,7 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
   std::size_t weight = 1;
   if constexpr (weighs) {
     weight = weigher_(std::as_const(key), std::as_const(value));
-    if (weight > options_.max_weight) {
+    if (weight > max_weight()) {
       refuse(key);
       return false;
     }
@@ -648,6 +739,7 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
       return false;
     }
   }
+  tags_on_the_way const tags(*this, key, value, o.tags);
   std::uint64_t const hash = hashing_(key);
   instant const t = now();
   shard_type& s = shard_of(hash);
@@ -662,7 +754,8 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
     entry_id const running = s.find_flight(hashing_, hash, key);
     entry_id const old = s.find(hashing_, hash, key);
     bool const dead = old != no_entry && s.dead(expiry_, old, t);
-    // What may throw comes first in each branch.
+    // What may throw comes first, here and in each branch.
+    [[maybe_unused]] auto labels = s.prepare_tags(tags.refs);
     if (old == no_entry || dead) {
       s.reserve_one_more();
       id = s.make(hash, std::forward<K>(key), std::move(value));
@@ -689,6 +782,7 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
       ++s.counts.replaced;
       free_some_dead(s, t, gone);
     }
+    s.label(id, labels);
     s.forget_flight(running);
     make_room(s, t, gone);
     stored = s[id].where == node_type::state::resident;
@@ -701,6 +795,32 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
   make_room_elsewhere(s);
   return stored;
 }
+
+/// The tags that a value is going to have: those of its put, and those that the policy gives it. Made without
+/// a lock; may throw.
+template <class Key, class Value, class... Policies>
+struct ttl_cache<Key, Value, Policies...>::tags_on_the_way {
+  tags_on_the_way(ttl_cache const& cache, [[maybe_unused]] auto const& key,
+                  [[maybe_unused]] Value const& value, [[maybe_unused]] tag_list const& own) {
+    if constexpr (has_tags) refs.add(own, cache.tag_erasures_.hashing());
+    if constexpr (gives_tags) give(cache, cache.tagging_.tags_of(key, value));
+  }
+  tags_on_the_way(ttl_cache const& cache, Key const& key, Value const& value)
+      : tags_on_the_way(cache, key, value, tag_list()) {}
+  /// Of a key under which there is nothing.
+  tags_on_the_way(ttl_cache const& cache, Key const& key) {
+    if constexpr (remembers && has_tags && key_tagging_policy<tagging_type, Key>) {
+      give(cache, cache.tagging_.tags_of(key));
+    }
+  }
+  void give(ttl_cache const& cache, tag_list names) {
+    given = std::move(names);
+    refs.add(given, cache.tag_erasures_.hashing());
+  }
+
+  [[no_unique_address]] std::conditional_t<has_tags, tag_list, detail::no_tags> given{};
+  [[no_unique_address]] std::conditional_t<has_tags, detail::tag_refs, detail::no_tag_refs> refs{};
+};
 
 /// A put that stores nothing: what the key held is out of date.
 template <class Key, class Value, class... Policies>
@@ -806,6 +926,41 @@ std::optional<std::chrono::nanoseconds> ttl_cache<Key, Value, Policies...>::rema
     left = deadline == instant::max() ? std::chrono::nanoseconds::max() : deadline - t;
   });
   return left;
+}
+
+template <class Key, class Value, class... Policies>
+template <class K>
+cache_explanation ttl_cache<Key, Value, Policies...>::explain(K const& key) const {
+  auto&& wanted = lookup_key(key);
+  std::uint64_t const hash = hashing_(wanted);
+  instant const t = now();
+  shard_type& s = shard_of(hash);
+  cache_explanation e;
+  e.shard = static_cast<std::size_t>(&s - shards_);
+  lock_type lock(s.mutex);
+  s.catch_up();
+  e.generation = s.generation();
+  e.computing = s.find_flight(hashing_, hash, wanted) != no_entry;
+  entry_id const id = s.find(hashing_, hash, wanted);
+  if (id == no_entry) return e;
+  e.state = s.outdated(id)              ? entry_state::older_generation
+            : s.expired(expiry_, id, t) ? entry_state::expired
+            : s.is_nothing(id)          ? entry_state::nothing
+                                        : entry_state::live;
+  e.in_use = !s.exclusive(id);
+  e.entry_generation = s.generation_of(id);
+  e.details = details_of(s, id, t);
+  if constexpr (requires { expiry_.last_use(s[id].expiry); }) {
+    if (auto const used = expiry_.last_use(s[id].expiry)) e.unused_for = t - *used;
+  }
+  s.ask_eviction([&](auto const& policy, auto hooks) noexcept {
+    if constexpr (ordered_eviction_policy<eviction_type>) {
+      e.queue = policy.queue(policy.queue_of(hooks, id)).name;
+      e.turn = policy.turn(hooks, id);
+    }
+    if constexpr (requires { policy.frequency(hooks, id); }) e.frequency = policy.frequency(hooks, id);
+  });
+  return e;
 }
 
 template <class Key, class Value, class... Policies>
@@ -1167,6 +1322,7 @@ auto ttl_cache<Key, Value, Policies...>::obtain(K&& key, F& compute, Deadline co
     if (leads) return lead<Exit>(s, running, overruled, hash, compute, read);
     joined const in(*this, s, running);
     if (auto const why = in.wait(until)) return Exit::template fail<Read>(*why);
+    if (in.came_too_late()) continue;
     if (auto const& f = s.flight_at(running); !f.nothing) {
       return Exit::give(read, std::as_const(s[f.node].value));
     }
@@ -1191,7 +1347,9 @@ template <class Key, class Value, class... Policies>
 class ttl_cache<Key, Value, Policies...>::joined {
  public:
   joined(ttl_cache& cache, shard_type& s, entry_id flight) noexcept
-      : cache_(cache), shard_(s), flight_(flight) {}
+      : cache_(cache), shard_(s), flight_(flight) {
+    if constexpr (has_tags) erased_before_ = cache.tag_erasures_.count();
+  }
   joined(joined const&) = delete;
   joined& operator=(joined const&) = delete;
   ~joined() { cache_.leave_flight(shard_, flight_); }
@@ -1216,11 +1374,22 @@ class ttl_cache<Key, Value, Policies...>::joined {
     if (f.failed) return f.why;
     return std::nullopt;
   }
+  /// Whether a tag of the outcome was erased while it was computed, and before this caller came: he is not
+  /// given what is older than the erasure. If it was another tag, he computes in vain and not wrongly.
+  bool came_too_late() const noexcept {
+    if constexpr (has_tags) {
+      auto const& f = shard_.flight_at(flight_);
+      return f.tags.overtaken && erased_before_ != f.tags.since;
+    } else {
+      return false;
+    }
+  }
 
  private:
   ttl_cache& cache_;
   shard_type& shard_;
   entry_id flight_;
+  [[no_unique_address]] std::conditional_t<has_tags, std::uint64_t, detail::no_tags> erased_before_{};
 };
 
 /// Computes the value, stores it unless the key was changed meanwhile, and tells who waits. For values that
@@ -1240,7 +1409,8 @@ auto ttl_cache<Key, Value, Policies...>::lead(shard_type& s, entry_id flight, en
     why = produce(n, compute, nothing);
     if constexpr (Exit::may_be_nothing) {
       if (nothing) {
-        mine.found_nothing(weight_of_nothing(std::as_const(n.key)));
+        tags_on_the_way const tags(*this, std::as_const(n.key));
+        mine.found_nothing(weight_of_nothing(std::as_const(n.key)), tags);
         return Exit::template nothing<Read>();
       }
     }
@@ -1249,10 +1419,11 @@ auto ttl_cache<Key, Value, Policies...>::lead(shard_type& s, entry_id flight, en
       std::size_t const weight = weigher_(std::as_const(n.key), std::as_const(n.value));
       std::chrono::nanoseconds life = options_.ttl;
       if constexpr (gives_life) life = expiry_.life(std::as_const(n.key), std::as_const(n.value));
+      tags_on_the_way const tags(*this, std::as_const(n.key), std::as_const(n.value));
       if constexpr (Read::under_lock) {
-        return copy_then<Exit>(n, read, [&]() noexcept { mine.succeed(weight, life, false); });
+        return copy_then<Exit>(n, read, [&]() noexcept { mine.succeed(weight, life, tags, false); });
       } else {
-        mine.succeed(weight, life, true);
+        mine.succeed(weight, life, tags, true);
       }
     }
 #if TIDEOVER_EXCEPTIONS
@@ -1326,7 +1497,11 @@ class ttl_cache<Key, Value, Policies...>::leader {
         flight_(flight),
         node_(s.flight_at(flight).node),
         overruled_(overruled),
-        hash_(hash) {}
+        hash_(hash) {
+    if constexpr (has_tags) {
+      s.flight_at(flight).tags = {.since = cache.tag_erasures_.count()};  // before anything is computed
+    }
+  }
   leader(leader const&) = delete;
   leader& operator=(leader const&) = delete;
   ~leader() {
@@ -1344,8 +1519,9 @@ class ttl_cache<Key, Value, Policies...>::leader {
   void has_value() noexcept { has_value_ = true; }
 
   /// `reads_on`: the value must stay where it is until the leader's end.
-  void succeed(std::size_t weight, std::chrono::nanoseconds life, bool reads_on) noexcept {
-    bool const too_heavy = weighs && weight > cache_.options_.max_weight;
+  void succeed(std::size_t weight, std::chrono::nanoseconds life, tags_on_the_way const& tags,
+               bool reads_on) noexcept {
+    bool const too_heavy = weighs && weight > cache_.max_weight();
     bool const lifeless = gives_life && life <= std::chrono::nanoseconds(0);
     detail::removed_chain gone;
     instant const t = cache_.now();
@@ -1354,7 +1530,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
       lock_type lock(shard_.mutex);
       shard_.catch_up();
       auto& f = shard_.flight_at(flight_);
-      bool const wanted = shard_.is_wanted(f);
+      bool const wanted = !overtaken(f, tags) && shard_.is_wanted(f);
       shard_.forget_flight(flight_);
       joined = others_joined(f);
       if (!wanted) {
@@ -1362,8 +1538,11 @@ class ttl_cache<Key, Value, Policies...>::leader {
       } else if (too_heavy || lifeless || !has_room()) {
         ++shard_.counts.refused;
         drop_overruled(t, gone);
+      } else if (auto labels = labels_for(tags); !labels) {
+        ++shard_.counts.refused;
+        drop_overruled(t, gone);
       } else {
-        settle_in(joined || reads_on, cache_.life_of(shard_, life), weight, t, gone);
+        settle_in(joined || reads_on, cache_.life_of(shard_, life), weight, *labels, t, gone);
       }
       if (!joined) end(f);
     }
@@ -1373,7 +1552,8 @@ class ttl_cache<Key, Value, Policies...>::leader {
   }
 
   /// The function said that there is no value: remembered for a while, if that is wanted.
-  void found_nothing([[maybe_unused]] std::size_t weight) noexcept {
+  void found_nothing([[maybe_unused]] std::size_t weight,
+                     [[maybe_unused]] tags_on_the_way const& tags) noexcept {
     detail::removed_chain gone;
     bool joined = false;
     bool kept = false;
@@ -1382,7 +1562,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
       lock_type lock(shard_.mutex);
       shard_.catch_up();
       auto& f = shard_.flight_at(flight_);
-      [[maybe_unused]] bool const wanted = shard_.is_wanted(f);
+      [[maybe_unused]] bool const wanted = !overtaken(f, tags) && shard_.is_wanted(f);
       shard_.forget_flight(flight_);
       joined = others_joined(f);
       f.nothing = true;
@@ -1390,11 +1570,13 @@ class ttl_cache<Key, Value, Policies...>::leader {
         if (cache_.options_.negative_ttl == std::chrono::nanoseconds(0)) {
         } else if (!wanted) {
           ++shard_.counts.discarded;
-        } else if ((weighs && weight > cache_.options_.max_weight) || !has_room()) {
+        } else if ((weighs && weight > cache_.max_weight()) || !has_room()) {
+          ++shard_.counts.refused;
+        } else if (auto labels = labels_for(tags); !labels) {
           ++shard_.counts.refused;
         } else {
           shard_[node_].says_nothing();
-          settle_in(joined, cache_.life_of_nothing(shard_), weight, t, gone);
+          settle_in(joined, cache_.life_of_nothing(shard_), weight, *labels, t, gone);
           kept = true;
         }
       }
@@ -1436,8 +1618,9 @@ class ttl_cache<Key, Value, Policies...>::leader {
 
  private:
   /// With the lock: the entry becomes resident. `shared`: somebody reads on where it is.
-  void settle_in(bool shared, typename shard_type::life_type const& life, std::size_t weight, instant t,
-                 detail::removed_chain& gone) noexcept {
+  template <class Labels>
+  void settle_in(bool shared, typename shard_type::life_type const& life, std::size_t weight, Labels& labels,
+                 instant t, detail::removed_chain& gone) noexcept {
     cache_.free_some_dead(shard_, t, gone);
     entry_id const id = node_;
     if (shared) {
@@ -1458,7 +1641,33 @@ class ttl_cache<Key, Value, Policies...>::leader {
       shard_.link(cache_.expiry_, hash_, id, t, life, weight);
       ++shard_.counts.inserted;
     }
+    shard_.label(id, labels);
     cache_.make_room(shard_, t, gone);
+  }
+  /// With the lock: whether a tag of the result has been erased since the computation began. Asked of every
+  /// result, stored or not: who joined after that wants to know.
+  bool overtaken([[maybe_unused]] typename shard_type::flight_record& f,
+                 [[maybe_unused]] tags_on_the_way const& tags) const noexcept {
+    if constexpr (has_tags) {
+      f.tags.overtaken = cache_.tag_erasures_.any_since(f.tags.since, tags.refs);
+      return f.tags.overtaken;
+    } else {
+      return false;
+    }
+  }
+  /// Nothing if there is no memory for them: then the result is delivered, and not stored.
+  auto labels_for(tags_on_the_way const& tags) noexcept {
+    using labels = decltype(shard_.prepare_tags(tags.refs));
+    std::optional<labels> made;
+#if TIDEOVER_EXCEPTIONS
+    try {
+#endif
+      made.emplace(shard_.prepare_tags(tags.refs));
+#if TIDEOVER_EXCEPTIONS
+    } catch (...) {
+    }
+#endif
+    return made;
   }
   /// With the lock: there is a value, though it is not stored, so that there is nothing is out of date.
   void drop_overruled([[maybe_unused]] instant t, [[maybe_unused]] detail::removed_chain& gone) noexcept {
@@ -1609,6 +1818,122 @@ void ttl_cache<Key, Value, Policies...>::for_each(F f) {
 }
 
 template <class Key, class Value, class... Policies>
+template <class F>
+  requires(std::invocable<F&, Key const&, Value const&> ||
+           std::invocable<F&, Key const&, Value const&, entry_details const&>)
+std::size_t ttl_cache<Key, Value, Policies...>::hottest(std::size_t n, F f) {
+  return for_each_in_order(n, true, f);
+}
+template <class Key, class Value, class... Policies>
+template <class F>
+  requires(std::invocable<F&, Key const&, Value const&> ||
+           std::invocable<F&, Key const&, Value const&, entry_details const&>)
+std::size_t ttl_cache<Key, Value, Policies...>::coldest(std::size_t n, F f) {
+  return for_each_in_order(n, false, f);
+}
+template <class Key, class Value, class... Policies>
+std::vector<std::pair<Key, Value>> ttl_cache<Key, Value, Policies...>::hottest(std::size_t n) requires(
+    std::copy_constructible<Key>&& std::copy_constructible<Value>) {
+  std::vector<std::pair<Key, Value>> all;
+  hottest(n, [&](Key const& key, Value const& value) { all.emplace_back(key, value); });
+  return all;
+}
+template <class Key, class Value, class... Policies>
+std::vector<std::pair<Key, Value>> ttl_cache<Key, Value, Policies...>::coldest(std::size_t n) requires(
+    std::copy_constructible<Key>&& std::copy_constructible<Value>) {
+  std::vector<std::pair<Key, Value>> all;
+  coldest(n, [&](Key const& key, Value const& value) { all.emplace_back(key, value); });
+  return all;
+}
+
+/// Lists the entries of each shard, and shows them in turn. What is not listed, because it came or moved
+/// meanwhile, is shown at the end, if there is room for it.
+template <class Key, class Value, class... Policies>
+template <class F>
+std::size_t ttl_cache<Key, Value, Policies...>::for_each_in_order(std::size_t n, bool hottest, F& f) {
+  static_assert(ordered_eviction_policy<eviction_type>,
+                "tideover::ttl_cache: this eviction policy does not say in which order entries leave; see "
+                "tideover::ordered_eviction_policy in <tideover/policy/eviction.hpp>");
+  std::vector<detail::eviction_walk<shard_type>> walks(shard_count_,
+                                                       detail::eviction_walk<shard_type>(n, hottest));
+  std::size_t longest = 0;
+  for (std::size_t i = 0; i != shard_count_; ++i) {
+    shard_type& s = shards_[i];
+    for (bool more = true; more;) {
+      walks[i].make_room();
+      instant const t = now();
+      lock_type lock(s.mutex);
+      s.catch_up();
+      more = walks[i].step(s, [&](entry_id id) noexcept { return is_visible(s, id, t); });
+    }
+    walks[i].finish();
+    longest = std::max(longest, walks[i].result().size());
+  }
+  std::size_t shown = 0;
+  for (std::size_t rank = 0; rank != longest && shown != n; ++rank) {
+    for (std::size_t i = 0; i != shard_count_ && shown != n; ++i) {
+      if (rank >= walks[i].result().size()) continue;
+      detail::listed_entry const& e = walks[i].result()[rank];
+      if (walks[i].was_shown(e.id) || !show(shards_[i], e.id, e.hash, f)) continue;
+      walks[i].note_shown(e.id);
+      ++shown;
+    }
+  }
+  for (std::size_t i = 0; i != shard_count_ && shown != n; ++i) {
+    shard_type& s = shards_[i];
+    for (entry_id id = 0, used = 1; id < used && shown != n;) {
+      bool missed = false;
+      {
+        lock_type lock(s.mutex);
+        used = s.used();
+        // Few are missed: the others are passed over many at a time.
+        for (std::size_t steps = entries_per_lock; steps != 0 && id < used && !missed; --steps, ++id) {
+          missed = s.is_resident(id) && !walks[i].was_shown(id);
+        }
+      }
+      if (missed && show(s, id - 1, std::nullopt, f)) ++shown;
+    }
+  }
+  return shown;
+}
+
+/// Calls `f` for the entry, if it is still there, with no lock held.
+template <class Key, class Value, class... Policies>
+template <class F>
+bool ttl_cache<Key, Value, Policies...>::show(shard_type& s, entry_id id, std::optional<std::uint32_t> hash,
+                                              F& f) {
+  constexpr bool detailed = std::invocable<F&, Key const&, Value const&, entry_details const&>;
+  entry_details details;
+  {
+    instant const t = now();
+    lock_type lock(s.mutex);
+    s.catch_up();
+    if (!is_visible(s, id, t) || (hash && s[id].hash != *hash)) return false;
+    if constexpr (detailed) details = details_of(s, id, t);
+    s.pin(id);
+  }
+  pinned const hold(s, id);
+  if constexpr (detailed) {
+    std::invoke(f, std::as_const(s[id].key), std::as_const(s[id].value), std::as_const(details));
+  } else {
+    std::invoke(f, std::as_const(s[id].key), std::as_const(s[id].value));
+  }
+  return true;
+}
+
+/// With the lock.
+template <class Key, class Value, class... Policies>
+entry_details ttl_cache<Key, Value, Policies...>::details_of(shard_type& s, entry_id id, instant t) const {
+  node_type const& n = s[id];
+  entry_details d;
+  instant const deadline = expiry_.deadline(n.expiry);
+  d.remaining_life = deadline == instant::max() ? std::chrono::nanoseconds::max() : deadline - t;
+  if constexpr (weighs) d.weight = n.weight;
+  if constexpr (has_tags) s.tags().for_each_of(n.tags, [&](std::string_view name) { d.tags.add(name); });
+  return d;
+}
+
+template <class Key, class Value, class... Policies>
 template <class Predicate>
   requires std::predicate<Predicate&, Key const&, Value const&> std::size_t
   ttl_cache<Key, Value, Policies...>::erase_if(Predicate predicate) {
@@ -1627,6 +1952,42 @@ template <class Predicate>
     });
     return erased;
   }
+
+template <class Key, class Value, class... Policies>
+template <class Tagging>
+std::size_t ttl_cache<Key, Value, Policies...>::erase_tag(std::string_view tag) {
+  static_assert(Tagging::tags,
+                "tideover::ttl_cache::erase_tag: entries have tags with the policies tagged and tagged_by");
+  detail::tag_ref const wanted{tag, tag_erasures_.hash(tag)};
+  tag_erasures_.note(wanted.hash);
+  std::size_t erased = 0;
+  for (std::size_t i = 0; i != shard_count_; ++i) {
+    shard_type& s = shards_[i];
+    // As many as have it now, the oldest first: what is put meanwhile does not keep us here for ever.
+    std::optional<std::size_t> left;
+    do {
+      detail::removed_chain gone;
+      instant const t = now();
+      {
+        lock_type lock(s.mutex);
+        s.catch_up();
+        if (!left) left = s.tags().count(wanted);
+        for (std::size_t turn = std::min(*left, entries_per_lock); turn != 0; --turn, --*left) {
+          entry_id const id = s.tags().oldest(wanted);
+          if (id == no_entry) {
+            left = 0;
+            break;
+          }
+          bool const live = !s.dead(expiry_, id, t);
+          if (live && !s.is_nothing(id)) ++erased;
+          s.unlink(id, live ? removal_cause::erased : s.death_of(id), gone);
+        }
+      }
+      dispose(s, gone);
+    } while (*left != 0);
+  }
+  return erased;
+}
 
 template <class Key, class Value, class... Policies>
 std::size_t ttl_cache<Key, Value, Policies...>::maintain() {
@@ -1718,6 +2079,41 @@ void ttl_cache<Key, Value, Policies...>::set_capacity(std::size_t capacity) {
   }
 }
 
+template <class Key, class Value, class... Policies>
+std::size_t ttl_cache<Key, Value, Policies...>::max_weight() const noexcept {
+  if constexpr (weighs) {
+    return max_weight_.load(std::memory_order_relaxed);  // a number by itself: orders nothing
+  } else {
+    return 0;
+  }
+}
+
+template <class Key, class Value, class... Policies>
+template <class Weigher>
+void ttl_cache<Key, Value, Policies...>::set_max_weight(std::size_t max_weight) {
+  static_assert(Weigher::weighs,
+                "tideover::ttl_cache::set_max_weight: without a weigher, capacity is the bound");
+  check_max_weight("ttl_cache::set_max_weight(max_weight)", max_weight);
+  max_weight_.store(max_weight, std::memory_order_relaxed);
+  for (bool found = true; found && overweight();) {
+    found = false;
+    for (std::size_t i = 0; i != shard_count_ && overweight(); ++i) {
+      shard_type& s = shards_[i];
+      detail::removed_chain gone;
+      instant const t = now();
+      {
+        lock_type lock(s.mutex);
+        s.catch_up();
+        for (std::size_t left = evictions_per_turn; left != 0 && overweight(); --left) {
+          if (!s.evict_one(expiry_, t, gone)) break;
+          found = true;
+        }
+      }
+      dispose(s, gone);
+    }
+  }
+}
+
 /// What the shards' policies share, if anything, changes first, with all of them standing still: it may fail.
 template <class Key, class Value, class... Policies>
 void ttl_cache<Key, Value, Policies...>::set_capacity_of_all(std::size_t capacity) {
@@ -1772,6 +2168,7 @@ cache_stats ttl_cache<Key, Value, Policies...>::stats() const {
     sum.coalesced += c.coalesced;
     sum.discarded += c.discarded;
     sum.negative_hits += c.negative_hits;
+    if constexpr (has_tags) sum.tags += shards_[i].tags().size();
   }
   if constexpr (reads_without_lock) {
     sum.hits += reads_.sum(read_counts::hits) + reads_.sum(read_counts::negative_hits);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <tideover/policy/tagging.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -37,6 +39,69 @@ struct put_options {
   /// This entry's life instead of `ttl_cache_options::ttl`. Zero or less: the entry is dead on arrival, so
   /// nothing is stored, and what the key held is erased.
   std::optional<std::chrono::nanoseconds> ttl = std::nullopt;
+  /// Names by which `erase_tag` finds this entry; they take the place of those that the key's entry had.
+  /// Must be left empty without `tagged` or `tagged_by`.
+  tag_list tags{};
+};
+
+/// What goes with an entry besides key and value.
+struct entry_details {
+  /// What it has still to live, `nanoseconds::max()` if it does not expire.
+  std::chrono::nanoseconds remaining_life{0};
+  std::size_t weight = 1;
+  tag_list tags{};
+};
+
+/// Whether a key has an entry, and if a call does not find it, why.
+enum class entry_state : std::uint8_t {
+  absent,            ///< there is none: never put, removed, or not admitted
+  live,              ///< there is a value
+  nothing,           ///< it is remembered that there is none (see `negative_results`)
+  expired,           ///< its time is up; it is not freed yet
+  older_generation,  ///< disowned by `new_generation`; it is not freed yet
+};
+
+constexpr char const* to_string(entry_state state) noexcept {
+  switch (state) {
+    case entry_state::absent:
+      return "absent";
+    case entry_state::live:
+      return "live";
+    case entry_state::nothing:
+      return "nothing";
+    case entry_state::expired:
+      return "expired";
+    case entry_state::older_generation:
+      return "older generation";
+  }
+  return "unknown";
+}
+
+/// What a `ttl_cache` knows of a key. When its value was written is not known: that would cost every entry
+/// eight bytes.
+struct cache_explanation {
+  entry_state state = entry_state::absent;
+  /// A computation is under way, which a call that misses would join.
+  bool computing = false;
+  /// Somebody reads the value in its place at this moment.
+  bool in_use = false;
+  /// The number of the shard that the key belongs to.
+  std::size_t shard = 0;
+  /// The cache's generation and, with an entry, the one that it was written in.
+  std::uint64_t generation = 0;
+  std::uint64_t entry_generation = 0;
+  /// Of the entry, if there is one. A life of zero or less: expired so long ago.
+  entry_details details{.remaining_life = std::chrono::nanoseconds(0), .weight = 0};
+  /// How long it has not been used, where the expiry policy keeps that: with `after_access`, and with
+  /// `after_write_or_access` unless its last write ends it before.
+  std::optional<std::chrono::nanoseconds> unused_for = std::nullopt;
+  /// In which queue of the eviction policy it stands, "" if the policy does not say; and how many rounds of
+  /// eviction it is good for there.
+  char const* queue = "";
+  unsigned turn = 0;
+  /// How often it was used lately, where the eviction policy estimates that: 0 to 16 for those that have a
+  /// sketch, 0 to 3 with `s3_fifo`.
+  std::optional<unsigned> frequency = std::nullopt;
 };
 
 /// What a `ttl_cache` has counted since it was made; a consistent sum when no call is under way. Then
@@ -52,7 +117,7 @@ struct cache_stats {
   std::uint64_t refused = 0;   ///< puts that stored nothing: too heavy, no life, or no memory for a result
   std::uint64_t expired = 0;   ///< removed because their time was up
   std::uint64_t evicted = 0;   ///< removed to make room
-  std::uint64_t erased = 0;    ///< removed by erase, erase_if, or a put without life
+  std::uint64_t erased = 0;    ///< removed by erase, erase_if, erase_tag, or a put without life
   std::uint64_t cleared = 0;   ///< removed by clear, or as entries of an older generation
   std::uint64_t resident = 0;  ///< entries at this moment, the expired and outdated not freed yet among them
   std::uint64_t weight = 0;    ///< their weight; equal to `resident` without `weigh_by`
@@ -65,6 +130,7 @@ struct cache_stats {
   std::uint64_t listener_failures = 0;    ///< exceptions of the listener, swallowed
   std::uint64_t generations = 0;          ///< calls of new_generation
   std::uint64_t negative_hits = 0;        ///< of the hits, those that found that there is nothing
+  std::uint64_t tags = 0;                 ///< tags that resident entries have; in each shard anew
 };
 
 }  // namespace tideover::inline v0

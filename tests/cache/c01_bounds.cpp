@@ -5,6 +5,7 @@
 #include <tideover/policy/weigher.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <memory_resource>
 #include <new>
@@ -207,4 +208,46 @@ TEST_CASE("C1: a capacity that is only an expectation beyond the weight costs no
   for (int i = 0; i != 5000; ++i) cache.put(i, i);
   CHECK(cache.weight() <= 1000);
   CHECK(memory.most > 0);
+}
+
+TEST_CASE("C1: a smaller max_weight holds when set_max_weight returns, the coldest having left", "[C1]") {
+  weighed cache(weighing(1000));
+  for (int key = 0; key < 50; ++key) cache.put(key, 20);
+  CHECK(cache.max_weight() == 1000);
+  CHECK(cache.weight() == 1000);
+  cache.set_max_weight(210);
+  CHECK(cache.max_weight() == 210);
+  CHECK(cache.weight() == 200);
+  CHECK(cache.size() == 10);
+  for (int key = 40; key < 50; ++key) CHECK(cache.contains(key));
+  CHECK(cache.stats().evicted == 40);
+  CHECK_FALSE(cache.put(60, 211));
+  CHECK(cache.get_or_compute(61, [] { return 211; }) == 211);
+  CHECK_FALSE(cache.contains(61));
+  CHECK(cache.weight() == 200);
+  cache.set_max_weight(400);
+  CHECK(cache.put(60, 211));
+  CHECK(cache.weight() <= 400);
+  cache.set_max_weight(1);
+  CHECK(cache.size() == 0);
+  CHECK(adds_up(cache.stats()));
+}
+
+TEST_CASE("C1: a smaller max_weight takes a little of each shard", "[C1]") {
+  struct one {
+    std::size_t operator()(int, int) const { return 1; }
+  };
+  tideover::ttl_cache_options options = sized(4 * 2048);
+  options.max_weight = 8000;
+  int_cache<tideover::lru, tideover::sharded<4>, tideover::weigh_by<one>> cache(options);
+  REQUIRE(cache.shards() == 4);
+  for (int key = 0; key < 8000; ++key) cache.put(key, key);
+  cache.set_max_weight(4000);
+  CHECK(cache.weight() == 4000);
+  std::array<int, 4> left{};
+  for (int key = 0; key < 8000; ++key) {
+    auto const e = cache.explain(key);
+    if (e.state == tideover::entry_state::live) ++left[e.shard];
+  }
+  for (int const n : left) CHECK((n > 700 && n < 1300));
 }

@@ -54,6 +54,10 @@
 ///                                     All memory comes from the allocator, all that several shards touch is
 ///                                     a `Locking::cell`. `set_capacity(n)` is called with all shards locked;
 ///                                     it may throw, then nothing has changed.
+///     queues, turns, queue(i), queue_of(hooks, id), turn(hooks, id)
+///                                     in which order entries would leave, see `ordered_eviction_policy`:
+///                                     without them `hottest` and `coldest` do not compile
+///     frequency(hooks, id) noexcept   how often the entry was used lately, as far as the policy knows
 namespace tideover::inline v0 {
 
 /// The number of an entry within its shard.
@@ -144,6 +148,32 @@ concept eviction_policy = policy<E> && std::same_as<typename E::policy_axis, axi
 struct entry_links {
   entry_id previous = no_entry;
   entry_id next = no_entry;
+};
+
+/// A queue of entries, as those see it who ask in which order entries would leave. Eviction goes from the
+/// back to the front; if it goes round, as a hand does, `next` is where it goes on.
+struct eviction_queue {
+  char const* name = "";
+  entry_id front = no_entry;
+  entry_id back = no_entry;
+  entry_id next = no_entry;
+};
+
+/// A policy that says in which order its entries would leave if nothing were used any more. They stand in
+/// `queues` queues, linked by `hook::links`; `turn(hooks, id)`, below `turns`, is how many rounds an entry is
+/// good for: those of a lower turn leave first, and among equals those of an earlier queue. All of these may
+/// be const, and change nothing. A policy without queues has no order.
+template <class E>
+concept ordered_eviction_policy = eviction_policy<E> &&
+    requires(E const& e, detail::hooks_archetype<typename E::hook> hooks, entry_id id) {
+  { E::queues } -> std::convertible_to<std::size_t>;
+  { E::turns } -> std::convertible_to<unsigned>;
+  { e.queue(std::size_t{}) }
+  noexcept->std::same_as<eviction_queue>;
+  { e.queue_of(hooks, id) }
+  noexcept->std::convertible_to<std::size_t>;
+  { e.turn(hooks, id) }
+  noexcept->std::convertible_to<unsigned>;
 };
 
 /// An intrusive doubly linked list of entries: the part most policies are made of. The links live in the

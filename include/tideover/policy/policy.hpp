@@ -34,6 +34,7 @@ struct locking;
 struct negative;
 struct normalization;
 struct rng;
+struct tagging;
 struct weigher;
 }  // namespace axis
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <tideover/config.hpp>
+#include <tideover/detail/cache/tag_table.hpp>
 #include <tideover/detail/flight.hpp>
 #include <tideover/detail/hash_index.hpp>
 #include <tideover/detail/hazard.hpp>
@@ -12,6 +13,7 @@
 #include <tideover/policy/eviction.hpp>
 #include <tideover/policy/expiry.hpp>
 #include <tideover/policy/listener.hpp>
+#include <tideover/policy/locking.hpp>
 #include <tideover/policy/rng.hpp>
 #include <tideover/ttl_cache_options.hpp>
 
@@ -98,6 +100,7 @@ struct cache_node {
 
   // What a hit does not touch comes first; what it does lies together, on as few cache lines as can be.
   [[no_unique_address]] std::conditional_t<Parts::weigher_type::weighs, std::size_t, no_weight> weight{};
+  [[no_unique_address]] std::conditional_t<Parts::tagging_type::tags, tag_hook, no_tags> tags{};
   [[no_unique_address]] std::conditional_t<expiry_type::expires, entry_links, own_link> wheel{};
   [[no_unique_address]] typename eviction_type::hook eviction{};  // its padding takes what follows
   std::uint8_t lasting = 0;         // bits 16 to 22 of its generation, and `nothing`
@@ -128,6 +131,11 @@ struct cache_node {
   bool is_of(std::uint64_t now) const noexcept {
     return generation == static_cast<std::uint16_t>(now) && ((lasting ^ upper(now)) & above) == 0;
   }
+  /// Of those that end on these bits the last one up to `now`.
+  std::uint64_t generation_before(std::uint64_t now) const noexcept {
+    constexpr std::uint64_t kept = (std::uint64_t{1} << 23) - 1;
+    return now - ((now - (generation | std::uint64_t{lasting & above} << 16)) & kept);
+  }
   void says_nothing() noexcept { lasting = static_cast<std::uint8_t>(lasting | nothing); }
 
  private:
@@ -157,6 +165,7 @@ struct cache_flight {
   bool registered = false;  // later calls find it; if not, the key was written or erased since it began
   bool failed = false;
   bool nothing = false;  // it succeeded, and there is no value
+  [[no_unique_address]] std::conditional_t<Parts::tagging_type::tags, flight_tags, no_tags> tags{};
   failure why{};
 };
 
@@ -199,6 +208,8 @@ class alignas(cache_line) cache_shard {
   static constexpr bool weighs = Parts::weigher_type::weighs;
   static constexpr bool remembers = Parts::negative_type::remembers;
   static constexpr bool reads_without_lock = Parts::reads_without_lock;
+  static constexpr bool has_tags = Parts::tagging_type::tags;
+  using tag_table_type = std::conditional_t<has_tags, tag_table<allocator_type>, no_tags>;
   using life_type = std::conditional_t<idle_expiry_policy<expiry_type>, two_lives, one_life>;
 
   cache_shard(eviction_type const& eviction, shared_type& shared, std::size_t number, std::size_t capacity,
@@ -208,6 +219,7 @@ class alignas(cache_line) cache_shard {
         index_(allocator),
         flights_(allocator),
         flight_index_(allocator),
+        tags_(allocator),
         eviction_(eviction),
         place_(shared, number),
         wheel_(now),
@@ -239,6 +251,12 @@ class alignas(cache_line) cache_shard {
   std::size_t size() const noexcept { return index_.size(); }
   std::size_t capacity() const noexcept { return capacity_; }
   entry_id used() const noexcept { return nodes_.used(); }
+  bool is_resident(entry_id id) const noexcept { return nodes_[id].where == node::state::resident; }
+  /// Calls `f(eviction, hooks)`, which changes nothing.
+  template <class F>
+  decltype(auto) ask_eviction(F f) noexcept {
+    return f(std::as_const(eviction_), hooks());
+  }
 
   void set_capacity(std::size_t capacity) noexcept {
     if constexpr (requires(eviction_type & e) { e.set_capacity(capacity); }) eviction_.set_capacity(capacity);
@@ -260,6 +278,9 @@ class alignas(cache_line) cache_shard {
   }
   /// Whether the resident entry is of an older generation.
   bool outdated(entry_id id) const noexcept { return !nodes_[id].is_of(seen_); }
+  /// The generation that the resident entry is of.
+  std::uint64_t generation_of(entry_id id) const noexcept { return nodes_[id].generation_before(seen_); }
+  std::uint64_t generation() const noexcept { return seen_; }
   /// Whether the resident entry is of no more use, and of what it will be said to have died.
   bool dead(expiry_type const& expiry, entry_id id, instant now) noexcept {
     return outdated(id) || expired(expiry, id, now);
@@ -441,6 +462,25 @@ class alignas(cache_line) cache_shard {
     settle(n);
     index_.replace(hash_of(old), old, id);  // last: from now on it is read
     leave(old, removal_cause::replaced, gone);
+  }
+
+  // Tags.
+
+  tag_table_type& tags() noexcept { return tags_; }
+  tag_table_type const& tags() const noexcept { return tags_; }
+  /// Makes room for the tags of an entry to come. May throw; `label` may not, after it.
+  template <class Tags>
+  auto prepare_tags([[maybe_unused]] Tags const& tags) {
+    if constexpr (has_tags) {
+      return tags_.prepare(tags);
+    } else {
+      return no_tags();
+    }
+  }
+  /// Gives the resident entry these tags instead of those it had.
+  template <class Prepared>
+  void label([[maybe_unused]] entry_id id, [[maybe_unused]] Prepared& tags) noexcept {
+    if constexpr (has_tags) tags_.attach(nodes_[id].tags, id, tags);
   }
 
   // Removing entries.
@@ -795,6 +835,7 @@ class alignas(cache_line) cache_shard {
   void leave(entry_id id, removal_cause cause, removed_chain& gone) noexcept {
     node& n = nodes_[id];
     if (outdated(id)) --outdated_;
+    if constexpr (has_tags) tags_.detach(n.tags);
     unweigh(n);
     ++counts.removed[static_cast<std::size_t>(cause)];
     n.where = node::state::removed;
@@ -817,7 +858,8 @@ class alignas(cache_line) cache_shard {
   slab<node, allocator_type> nodes_;
   hash_index<typename Parts::locking_type, allocator_type> index_;
   slab<flight_record, allocator_type> flights_;
-  hash_index<typename Parts::locking_type, allocator_type> flight_index_;
+  hash_index<single_threaded, allocator_type> flight_index_;  // asked under the lock only
+  [[no_unique_address]] tag_table_type tags_;
   typename Parts::locking_type::template cell<entry_id> returned_{no_entry};
   typename Parts::locking_type::template cell<entry_id> pending_{no_entry};  // let go, and perhaps still read
   typename Parts::locking_type::template cell<std::uint32_t> pending_count_{0};

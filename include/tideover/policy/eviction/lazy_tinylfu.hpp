@@ -73,6 +73,24 @@ class lazy_tinylfu {
     on_hit(hooks, id);
   }
 
+  static constexpr std::size_t queues = segments::queues;
+  static constexpr unsigned turns = segments::turns;
+  eviction_queue queue(std::size_t i) const noexcept { return segments_.queue_at(i); }
+  template <class Hooks>
+  static std::size_t queue_of(Hooks hooks, entry_id id) noexcept {
+    return segments::place_of(hooks, id);
+  }
+  template <class Hooks>
+  static unsigned turn(Hooks hooks, entry_id id) noexcept {
+    return segments::turn(hooks, id);
+  }
+  /// What the sketch knows, up to 15; a use that it has not been told of yet counts as one.
+  template <class Hooks>
+  static unsigned frequency(Hooks hooks, entry_id id) noexcept {
+    bool const untold = (hooks.relaxed(hooks[id].mark).load() & segments::used) != 0;
+    return hooks.shared().sketch().frequency(hooks.hash(id)) + (untold ? 1u : 0u);
+  }
+
  protected:
   static constexpr std::uint8_t sampled = 0x40;
   static constexpr std::uint8_t tick_bits = 0x3F;

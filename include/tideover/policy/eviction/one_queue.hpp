@@ -3,6 +3,8 @@
 
 #include <tideover/policy/eviction.hpp>
 
+#include <cstddef>
+
 namespace tideover::inline v0::eviction_parts {
 
 /// What policies with a single queue are made of: new entries come in at the front, and a policy derived from
@@ -20,6 +22,18 @@ class one_queue {
   template <class Hooks>
   void on_remove(Hooks hooks, entry_id id) noexcept {
     queue_.remove(links_of(hooks), id);
+  }
+
+  static constexpr std::size_t queues = 1;
+  static constexpr unsigned turns = 1;
+  eviction_queue queue(std::size_t) const noexcept { return {"queue", queue_.front(), queue_.back()}; }
+  template <class Hooks>
+  static std::size_t queue_of(Hooks, entry_id) noexcept {
+    return 0;
+  }
+  template <class Hooks>
+  static unsigned turn(Hooks, entry_id) noexcept {
+    return 0;
   }
 
  protected:

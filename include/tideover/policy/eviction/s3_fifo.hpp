@@ -80,6 +80,28 @@ class s3_fifo {
     }
   }
 
+  // Small before main, where all are looked at once for each use that they have had.
+  static constexpr std::size_t queues = 2;
+  static constexpr unsigned turns = 5;
+  eviction_queue queue(std::size_t i) const noexcept {
+    return {i == small ? "small" : "main", queues_[i].front(), queues_[i].back()};
+  }
+  template <class Hooks>
+  static std::size_t queue_of(Hooks hooks, entry_id id) noexcept {
+    return hooks[id].queue;
+  }
+  template <class Hooks>
+  static unsigned turn(Hooks hooks, entry_id id) noexcept {
+    unsigned const uses = hooks.relaxed(hooks[id].uses).load();
+    if (hooks[id].queue == main) return 1 + uses;
+    return uses < uses_to_stay ? 0 : 2;
+  }
+  /// Uses since it was looked at last, up to three.
+  template <class Hooks>
+  static unsigned frequency(Hooks hooks, entry_id id) noexcept {
+    return hooks.relaxed(hooks[id].uses).load();
+  }
+
  private:
   enum : std::uint8_t { small, main };
   static constexpr std::uint8_t most_uses = 3;

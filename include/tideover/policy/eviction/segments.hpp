@@ -70,6 +70,26 @@ class segments {
     return chosen;
   }
 
+  // In which order they would leave: first those that nobody has used, on probation before the window, where
+  // admission decides between the last of both; the kept ones only when they have come down to probation.
+  static constexpr std::size_t queues = 3;
+  static constexpr unsigned turns = 4;
+  eviction_queue queue_at(std::size_t i) const noexcept {
+    constexpr std::array<char const*, queues> names{"probation", "window", "protected"};
+    constexpr std::array<queue, queues> order{probation, window, kept};
+    return {names[i], queues_[order[i]].front(), queues_[order[i]].back()};
+  }
+  template <class Hooks>
+  static std::size_t place_of(Hooks hooks, entry_id id) noexcept {
+    constexpr std::array<std::size_t, queues> places{1, 0, 2};  // by window, probation, kept
+    return places[queue_of(hooks, id)];
+  }
+  template <class Hooks>
+  static unsigned turn(Hooks hooks, entry_id id) noexcept {
+    bool const was_used = (hooks.relaxed(hooks[id].mark).load() & used) != 0;
+    return (queue_of(hooks, id) == kept ? 2u : 0u) + (was_used ? 1u : 0u);
+  }
+
  private:
   enum queue : std::uint8_t { window, probation, kept };
   static constexpr std::uint8_t queue_bits = 3;

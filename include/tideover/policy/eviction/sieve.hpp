@@ -78,6 +78,15 @@ class sieve : public eviction_parts::one_queue<eviction_parts::sieve_hook> {
     return leaving;
   }
 
+  static constexpr unsigned turns = 2;
+  eviction_queue queue(std::size_t) const noexcept {
+    return {"queue", queue_.front(), queue_.back(), hand_ == newest_ ? no_entry : hand_};
+  }
+  template <class Hooks>
+  static unsigned turn(Hooks hooks, entry_id id) noexcept {
+    return hooks.relaxed(hooks[id].visited).load() == 0 ? 0 : 1;
+  }
+
  private:
   /// The hand has met no bit for long. Were those that it left behind of any use?
   template <class Hooks>

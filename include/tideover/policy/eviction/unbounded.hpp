@@ -3,6 +3,8 @@
 
 #include <tideover/policy/eviction.hpp>
 
+#include <cstddef>
+
 namespace tideover::inline v0 {
 
 /// Evicts nothing: entries leave by expiry or by name, and `capacity` only says how many are expected. For
@@ -21,6 +23,18 @@ struct unbounded {
   template <class Hooks>
   entry_id victim(Hooks) const noexcept {
     return no_entry;
+  }
+
+  static constexpr std::size_t queues = 0;
+  static constexpr unsigned turns = 1;
+  static eviction_queue queue(std::size_t) noexcept { return {}; }
+  template <class Hooks>
+  static std::size_t queue_of(Hooks, entry_id) noexcept {
+    return 0;
+  }
+  template <class Hooks>
+  static unsigned turn(Hooks, entry_id) noexcept {
+    return 0;
   }
 };
 

@@ -4,6 +4,8 @@
 #include <tideover/policy/expiry.hpp>
 
 #include <algorithm>
+#include <chrono>
+#include <optional>
 
 namespace tideover::inline v0 {
 
@@ -23,6 +25,11 @@ struct after_access {
   /// A thread may read the clock and be overtaken by one that read it later: the later use counts.
   static void on_hit(hook& h, instant now) noexcept { h.deadline = std::max(h.deadline, now + h.life); }
   static instant deadline(hook const& h) noexcept { return h.deadline; }
+  /// Unknown where the sum was too long to tell.
+  static std::optional<instant> last_use(hook const& h) noexcept {
+    if (h.deadline == instant::max()) return std::nullopt;
+    return h.deadline - h.life;
+  }
 };
 
 }  // namespace tideover::inline v0

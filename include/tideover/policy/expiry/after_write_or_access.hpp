@@ -4,6 +4,8 @@
 #include <tideover/policy/expiry.hpp>
 
 #include <algorithm>
+#include <chrono>
+#include <optional>
 
 namespace tideover::inline v0 {
 
@@ -27,6 +29,11 @@ struct after_write_or_access {
     h.deadline = std::min(h.last, std::max(h.deadline, now + h.idle));
   }
   static instant deadline(hook const& h) noexcept { return h.deadline; }
+  /// Unknown where the life since the write ends first.
+  static std::optional<instant> last_use(hook const& h) noexcept {
+    if (h.deadline == h.last) return std::nullopt;
+    return h.deadline - h.idle;
+  }
 };
 
 }  // namespace tideover::inline v0
