@@ -8,7 +8,7 @@
 //   compiler, its flags and the libraries: with others, the program says so and does not compare.
 // - the time of an operation over that of a baseline of other people's code in the same binary, in
 // alternating
-//   slices. It belongs to the processor; 5 % more counts, if three tries in a row say so, each with its whole
+//   slices. It belongs to the processor; 5 % more counts, if five tries in a row say so, each with its whole
 //   95 % interval.
 //
 // Less than the budget is said and passes; --update writes the budget anew. Exits 0 when all is within it, 1
@@ -52,7 +52,7 @@ using gate::operation;
 constexpr double instructions_tolerance = .01;
 constexpr double ratio_tolerance = .05;
 constexpr std::size_t counted_runs = 8;
-constexpr std::size_t tries = 3;
+constexpr std::size_t tries = 5;
 
 struct settings {
   std::filesystem::path budget;
