@@ -11,6 +11,7 @@
 // slower than on the hand-written LRU, with the whole 95 % interval above 1.
 
 #include "peers/list_map_lru.hpp"
+#include "support/crew.hpp"
 #include "support/paired.hpp"
 #include "support/report.hpp"
 #include "support/streams.hpp"
@@ -25,16 +26,13 @@
 
 #include <algorithm>
 #include <array>
-#include <barrier>
 #include <chrono>
 #include <cstdint>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
-#include <thread>
 #include <type_traits>
 #include <vector>
 
@@ -136,47 +134,6 @@ struct get_or_compute {
   }
 };
 
-/// Threads that run one job together, each its part, all starting at once. The calling thread is one of them.
-class crew {
- public:
-  using job = std::function<void(std::size_t)>;
-
-  explicit crew(std::size_t threads)
-      : start_(static_cast<std::ptrdiff_t>(threads)), end_(static_cast<std::ptrdiff_t>(threads)) {
-    for (std::size_t t = 1; t < threads; ++t) helpers_.emplace_back([this, t] { work(t); });
-  }
-  crew(crew const&) = delete;
-  crew& operator=(crew const&) = delete;
-  ~crew() {
-    job_ = nullptr;
-    start_.arrive_and_wait();
-    for (auto& helper : helpers_) helper.join();
-  }
-
-  /// Calls `part(t)` on each thread t and returns when all are done.
-  void run(job const& part) {
-    job_ = &part;
-    start_.arrive_and_wait();
-    part(0);
-    end_.arrive_and_wait();
-  }
-
- private:
-  void work(std::size_t t) {
-    for (;;) {
-      start_.arrive_and_wait();
-      if (job_ == nullptr) return;
-      (*job_)(t);
-      end_.arrive_and_wait();
-    }
-  }
-
-  std::barrier<> start_;
-  std::barrier<> end_;
-  job const* job_ = nullptr;  // written before the start barrier, read after it
-  std::vector<std::thread> helpers_;
-};
-
 struct settings {
   std::size_t rounds = 61;
   std::size_t slice = 100'000;
@@ -272,8 +229,8 @@ void compare(benchmark::State& state, std::string const& name, scene const& s, s
   fill<Operation>(*list, origin, tapes[0].all());
   if constexpr (WithFlatMap) fill<Operation>(*flat, origin, tapes[0].all());
 
-  crew threads(s.threads);
-  bench::paired<1 + WithFlatMap> pairs;
+  bench::crew threads(s.threads);
+  bench::paired pairs;
   std::size_t i = 0;
   auto const slice_of = [&](auto& cache) {
     return [&] {

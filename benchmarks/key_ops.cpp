@@ -110,7 +110,7 @@ struct figure {
 
 template <class Subject, class Peer>
 figure compare(std::vector<parts> const& all, std::size_t rounds, double asked, bool floor) {
-  bench::paired<1> pairs;
+  bench::paired pairs;
   auto const slice = [&]<class Way>(Way) {
     return [&all] {
       for (int again = 0; again < 8; ++again) {

@@ -70,6 +70,15 @@ class list_map_lru {
     return value;
   }
 
+  bool erase(Key const& key) {
+    std::lock_guard const lock(mutex_);
+    auto const at = index_.find(key);
+    if (at == index_.end()) return false;
+    order_.erase(at->second);
+    index_.erase(at);
+    return true;
+  }
+
   std::size_t size() const {
     std::lock_guard const lock(mutex_);
     return index_.size();

@@ -138,7 +138,7 @@ void check_statistics() {
   expect_near(m.mean, 3, 1e-12, "mean of 1 to 5");
   expect_near(m.half_width, 2.776445 * std::sqrt(2.5 / 5), 1e-5, "95 % half width of 1 to 5");
 
-  bench::paired<1> pairs;
+  bench::paired pairs;
   struct scripted {
     static double now() {
       static double const at[] = {0, 2, 2, 3, 10, 14, 20, 24};

@@ -5,11 +5,11 @@
 
 #include <time.h>
 
-#include <array>
 #include <cstddef>
+#include <utility>
 #include <vector>
 
-/// Comparing two pieces of code on a machine that others use too. One piece after the other, A A A B B B,
+/// Comparing pieces of code on a machine that others use too. One piece after the other, A A A B B B,
 /// measures the machine's mood; A B A B in short slices exposes both to the same mood, and the median of the
 /// ratios of neighbours repeats to well under 1 % where absolute times move by 14 %.
 namespace bench {
@@ -33,37 +33,40 @@ struct wall_time {
 };
 
 /// Slices of one subject and its peers, taken in turn.
-template <std::size_t Peers>
 class paired {
  public:
-  using times = std::array<double, 1 + Peers>;
+  using times = std::vector<double>;
 
   /// Runs each slice once, in the order given, the subject first. Returns the seconds of each.
   template <class Stopwatch, class... Slice>
   times const& round(Stopwatch, Slice&&... slice) {
-    static_assert(sizeof...(Slice) == 1 + Peers, "one slice for the subject and one for each peer");
-    times taken{};
-    std::size_t i = 0;
+    times taken;
+    taken.reserve(sizeof...(Slice));
     auto const take = [&](auto&& run) {
       double const start = Stopwatch::now();
       run();
-      taken[i++] = Stopwatch::now() - start;
+      taken.push_back(Stopwatch::now() - start);
     };
     (take(slice), ...);
-    return rounds_.emplace_back(taken);
+    return rounds_.emplace_back(std::move(taken));
   }
 
-  /// Time of the subject over time of the peer: below 1 the subject is faster.
-  median_summary ratio_to(std::size_t peer) const {
+  /// A round that was run elsewhere: one time for each, in the same order every time.
+  void add(times taken) { rounds_.push_back(std::move(taken)); }
+
+  /// Time of one over time of another: below 1 the first is faster.
+  median_summary ratio(std::size_t of, std::size_t to) const {
     std::vector<double> ratios;
-    for (auto const& r : rounds_) ratios.push_back(r[0] / r[1 + peer]);
+    for (auto const& r : rounds_) ratios.push_back(r.at(of) / r.at(to));
     return summarise(std::move(ratios));
   }
+  /// Time of the subject over time of the peer.
+  median_summary ratio_to(std::size_t peer) const { return ratio(0, 1 + peer); }
 
   /// Seconds of a slice: the subject is 0, its peers follow.
   median_summary seconds(std::size_t which) const {
     std::vector<double> taken;
-    for (auto const& r : rounds_) taken.push_back(r[which]);
+    for (auto const& r : rounds_) taken.push_back(r.at(which));
     return summarise(std::move(taken));
   }
 
