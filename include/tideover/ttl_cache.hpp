@@ -813,9 +813,11 @@ struct ttl_cache<Key, Value, Policies...>::tags_on_the_way {
       give(cache, cache.tagging_.tags_of(key));
     }
   }
-  void give(ttl_cache const& cache, tag_list names) {
-    given = std::move(names);
-    refs.add(given, cache.tag_erasures_.hashing());
+  void give([[maybe_unused]] ttl_cache const& cache, [[maybe_unused]] tag_list names) {
+    if constexpr (has_tags) {
+      given = std::move(names);
+      refs.add(given, cache.tag_erasures_.hashing());
+    }
   }
 
   [[no_unique_address]] std::conditional_t<has_tags, tag_list, detail::no_tags> given{};
@@ -1908,7 +1910,7 @@ bool ttl_cache<Key, Value, Policies...>::show(shard_type& s, entry_id id, std::o
     instant const t = now();
     lock_type lock(s.mutex);
     s.catch_up();
-    if (!is_visible(s, id, t) || (hash && s[id].hash != *hash)) return false;
+    if (!is_visible(s, id, t) || (hash && s.hash_of(id) != *hash)) return false;
     if constexpr (detailed) details = details_of(s, id, t);
     s.pin(id);
   }
