@@ -52,7 +52,7 @@
 /// Threads  The cache may be used meanwhile; see `coldest` for what is saved then, and below for loading. The
 ///          stream is used by this call alone.
 /// Throws   What codecs, cache and stream throw. Failures of our own are `error`; `try_` verbs return them.
-/// Cost     Saving: O(entries), 12 bytes of memory for each, the locks of `coldest`. Loading: the bytes and
+/// Cost     Saving: O(entries), 16 bytes of memory for each, the locks of `coldest`. Loading: the bytes and
 ///          all entries are in memory before the first is put.
 ///
 /// The bytes, numbers lowest byte first:
