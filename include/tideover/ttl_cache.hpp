@@ -321,7 +321,7 @@ class ttl_cache {
   /// For policies that decide by frequency it is the order of their queues, which is near what they will do.
   /// While others change the cache it is near, too, and an entry that is replaced may be met twice; with `n`
   /// of size() or more each entry that is there all the while is met. O(n) where only the place in a queue
-  /// counts, else up to O(entries), in turns of 256 for each lock; 12 bytes of memory for each entry looked
+  /// counts, else up to O(entries), in turns of 256 for each lock; 16 bytes of memory for each entry looked
   /// at and kept in mind, at most n for each shard. What `f` throws passes through.
   template <class F>
     requires(std::invocable<F&, Key const&, Value const&> ||
