@@ -332,10 +332,20 @@ class ttl_cache {
              std::invocable<F&, Key const&, Value const&, entry_details const&>)
   std::size_t coldest(std::size_t n, F f);
   /// The same, as copies.
-  std::vector<std::pair<Key, Value>> hottest(std::size_t n) requires(
-      std::copy_constructible<Key>&& std::copy_constructible<Value>);
-  std::vector<std::pair<Key, Value>> coldest(std::size_t n) requires(
-      std::copy_constructible<Key>&& std::copy_constructible<Value>);
+  template <class V = Value>
+    requires(std::copy_constructible<Key>&& std::copy_constructible<V>)
+  std::vector<std::pair<Key, V>> hottest(std::size_t n) {
+    std::vector<std::pair<Key, V>> all;
+    hottest(n, [&](Key const& key, V const& value) { all.emplace_back(key, value); });
+    return all;
+  }
+  template <class V = Value>
+    requires(std::copy_constructible<Key>&& std::copy_constructible<V>)
+  std::vector<std::pair<Key, V>> coldest(std::size_t n) {
+    std::vector<std::pair<Key, V>> all;
+    coldest(n, [&](Key const& key, V const& value) { all.emplace_back(key, value); });
+    return all;
+  }
 
   /// Frees all that has expired, and what is of an older generation, and returns how much that was.
   /// O(expired), and O(entries) once after a new generation. An expired entry is found at most 1.05 ms after
@@ -1832,20 +1842,6 @@ template <class F>
            std::invocable<F&, Key const&, Value const&, entry_details const&>)
 std::size_t ttl_cache<Key, Value, Policies...>::coldest(std::size_t n, F f) {
   return for_each_in_order(n, false, f);
-}
-template <class Key, class Value, class... Policies>
-std::vector<std::pair<Key, Value>> ttl_cache<Key, Value, Policies...>::hottest(std::size_t n) requires(
-    std::copy_constructible<Key>&& std::copy_constructible<Value>) {
-  std::vector<std::pair<Key, Value>> all;
-  hottest(n, [&](Key const& key, Value const& value) { all.emplace_back(key, value); });
-  return all;
-}
-template <class Key, class Value, class... Policies>
-std::vector<std::pair<Key, Value>> ttl_cache<Key, Value, Policies...>::coldest(std::size_t n) requires(
-    std::copy_constructible<Key>&& std::copy_constructible<Value>) {
-  std::vector<std::pair<Key, Value>> all;
-  coldest(n, [&](Key const& key, Value const& value) { all.emplace_back(key, value); });
-  return all;
 }
 
 /// Lists the entries of each shard, and shows them in turn. What is not listed, because it came or moved
