@@ -1264,8 +1264,8 @@ auto ttl_cache<Key, Value, Policies...>::obtain(K&& key, F& compute, Deadline co
     typename Exit::template type<Read> {
   std::uint64_t const hash = hashing_(key);
   shard_type& s = shard_of(hash);
+  instant t = now();
   if constexpr (reads_without_lock) {
-    instant const t = now();
     std::conditional_t<Read::under_lock, nothing_later, parting> const later(s);
     reading const at(s, hashing_, hash, key, expiry_, t);
     if (at.came_to == detail::read_outcome::live) {
@@ -1284,7 +1284,7 @@ auto ttl_cache<Key, Value, Policies...>::obtain(K&& key, F& compute, Deadline co
     }
   }
   for (bool again = false;; again = true) {
-    instant const t = now();
+    if (again) t = now();
     detail::removed_chain gone;
     entry_id hit = no_entry;
     entry_id running = no_entry;
