@@ -485,6 +485,11 @@ class ttl_cache {
       return {};
     }
   }
+  /// The clock takes about as long as the bucket takes to come.
+  instant now_before_lookup(shard_type const& s, std::uint64_t hash) const noexcept {
+    s.prefetch(hash);
+    return now();
+  }
   bool overweight() const noexcept {
     return weighs && total_weight_.load(std::memory_order_relaxed) > max_weight();
   }
@@ -751,8 +756,8 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
   }
   tags_on_the_way const tags(*this, key, value, o.tags);
   std::uint64_t const hash = hashing_(key);
-  instant const t = now();
   shard_type& s = shard_of(hash);
+  instant const t = now_before_lookup(s, hash);
   detail::removed_chain gone;
   entry_id rewritten = no_entry;
   std::optional<Value> before;
@@ -851,8 +856,8 @@ template <class Key, class Value, class... Policies>
 template <class K, class Also>
 bool ttl_cache<Key, Value, Policies...>::remove(K const& key, Also also) {
   std::uint64_t const hash = hashing_(key);
-  instant const t = now();
   shard_type& s = shard_of(hash);
+  instant const t = now_before_lookup(s, hash);
   detail::removed_chain gone;
   bool found = false;
   {
@@ -878,8 +883,8 @@ std::optional<Value> ttl_cache<Key, Value, Policies...>::get(
     K const& key) requires std::copy_constructible<Value> {
   auto&& wanted = lookup_key(key);
   std::uint64_t const hash = hashing_(wanted);
-  instant const t = now();
   shard_type& s = shard_of(hash);
+  instant const t = now_before_lookup(s, hash);
   if constexpr (reads_without_lock) {
     reading const at(s, hashing_, hash, wanted, expiry_, t);
     if (at.came_to == detail::read_outcome::live) return copied(s, at, t);
@@ -945,8 +950,8 @@ template <class K>
 cache_explanation ttl_cache<Key, Value, Policies...>::explain(K const& key) const {
   auto&& wanted = lookup_key(key);
   std::uint64_t const hash = hashing_(wanted);
-  instant const t = now();
   shard_type& s = shard_of(hash);
+  instant const t = now_before_lookup(s, hash);
   cache_explanation e;
   e.shard = static_cast<std::size_t>(&s - shards_);
   lock_type lock(s.mutex);
@@ -980,8 +985,8 @@ template <class K, class F>
 bool ttl_cache<Key, Value, Policies...>::look(K const& key, F f) const {
   auto&& wanted = lookup_key(key);
   std::uint64_t const hash = hashing_(wanted);
-  instant const t = now();
   shard_type& s = shard_of(hash);
+  instant const t = now_before_lookup(s, hash);
   if constexpr (reads_without_lock) {
     reading const at(s, hashing_, hash, wanted, expiry_, t);
     bool const live = at.came_to == detail::read_outcome::live;
@@ -1001,8 +1006,8 @@ template <class K, class Visitor>
 bool ttl_cache<Key, Value, Policies...>::visit(K const& key, Visitor&& visitor) {
   auto&& wanted = lookup_key(key);
   std::uint64_t const hash = hashing_(wanted);
-  instant const t = now();
   shard_type& s = shard_of(hash);
+  instant const t = now_before_lookup(s, hash);
   if constexpr (reads_without_lock) {
     parting const later(s);
     reading const at(s, hashing_, hash, wanted, expiry_, t);
@@ -1264,7 +1269,7 @@ auto ttl_cache<Key, Value, Policies...>::obtain(K&& key, F& compute, Deadline co
     typename Exit::template type<Read> {
   std::uint64_t const hash = hashing_(key);
   shard_type& s = shard_of(hash);
-  instant t = now();
+  instant t = now_before_lookup(s, hash);
   if constexpr (reads_without_lock) {
     std::conditional_t<Read::under_lock, nothing_later, parting> const later(s);
     reading const at(s, hashing_, hash, key, expiry_, t);
