@@ -68,6 +68,7 @@ struct two_lives {
 ///
 /// While it is resident, and until nobody reads it, key, value, `hash`, `generation` and `lasting` do not
 /// change where reads take no lock; what else a reader touches is the policy's and changes atomically.
+/// `where` changes under the lock only, since who walks over all slots looks at it there.
 template <class Parts>
 struct cache_node {
   using key_type = typename Parts::key_type;
@@ -77,7 +78,7 @@ struct cache_node {
   /// A number is hashed again when it leaves: that is cheaper than a place for its hash.
   static constexpr bool keeps_hash = !(std::is_scalar_v<key_type>&& noexcept(
       std::declval<typename Parts::hashing_type const&>()(std::declval<key_type const&>())));
-  enum class state : std::uint8_t { vacant, resident, removed, read };
+  enum class state : std::uint8_t { vacant, resident, removed };
 
   cache_node() noexcept {}
   cache_node(cache_node const&) = delete;
@@ -116,6 +117,9 @@ struct cache_node {
   union {
     value_type value;
   };
+
+  /// Instead of a count, for an entry that nobody refers to any more: a hazard pointer names it.
+  static constexpr std::uint16_t still_read = 0xFFFF;
 
   // The parts of `lasting`; `nothing`: the value was never made, the entry says that there is none.
   static constexpr unsigned nothing = 0x80;
@@ -756,9 +760,15 @@ class alignas(cache_line) cache_shard {
   void mark_read(entry_id first) noexcept {
     hazards.for_each_read([&](void const* p) noexcept {
       for (entry_id id = first; id != no_entry; id = nodes_[id].link()) {
-        if (&nodes_[id] == p) nodes_[id].where = node::state::read;
+        if (&nodes_[id] == p) nodes_[id].references.store(node::still_read, std::memory_order_relaxed);
       }
     });
+  }
+  /// Whether it was marked. The chain is ours alone: what marks an entry orders nothing.
+  static bool takes_mark_off(node& n) noexcept {
+    bool const marked = n.references.load(std::memory_order_relaxed) == node::still_read;
+    if (marked) n.references.store(0, std::memory_order_relaxed);
+    return marked;
   }
   void free_unread(entry_id first) noexcept {
     // Somebody who copies a value is done in no time.
@@ -779,8 +789,7 @@ class alignas(cache_line) cache_shard {
       entry_id const id = first;
       node& n = nodes_[id];
       first = n.link();
-      if (n.where == node::state::read) {
-        n.where = node::state::removed;
+      if (takes_mark_off(n)) {
         n.link() = std::exchange(read, id);
       } else {
         destroy(id);
@@ -800,7 +809,7 @@ class alignas(cache_line) cache_shard {
       entry_id const id = first;
       node& n = nodes_[id];
       first = n.link();
-      if (n.where == node::state::read) {
+      if (takes_mark_off(n)) {
         retire(id);
       } else {
         nodes_.release(id);
