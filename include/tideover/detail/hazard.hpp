@@ -145,6 +145,10 @@ class hazard_slot {
   explicit operator bool() const noexcept { return record_ != nullptr; }
   /// From now on `p` is protected, if it is still where it was found: look again.
   void protect(void const* p) noexcept { slot_->store(p, std::memory_order_seq_cst); }
+  /// Protects nothing any more; whoever looks after what we look at next sees that.
+  void end_in_order() noexcept {
+    if (slot_ != nullptr) slot_->store(nullptr, std::memory_order_seq_cst);
+  }
 
  private:
   hazard_record* record_;

@@ -173,6 +173,9 @@ struct cache_flight {
   failure why{};
 };
 
+/// Whether what nobody reads is destroyed before the call returns, or may wait until there are some more.
+enum class departure { prompt, lazy };
+
 /// What a lookup without the lock came to; `unsure`: it takes the lock to tell, or to tidy up.
 enum class read_outcome { live, nothing, absent, unsure };
 
@@ -239,13 +242,12 @@ class alignas(cache_line) cache_shard {
   cache_shard& operator=(cache_shard const&) = delete;
   ~cache_shard() {
     TIDEOVER_ASSERT(flight_index_.empty(), "tideover::ttl_cache: destroyed while it computes");
+    TIDEOVER_ASSERT(!any_is_read(), "tideover::ttl_cache: destroyed while an entry is read");
     index_.drain([this](entry_id id) {
       TIDEOVER_ASSERT(exclusive(id), "tideover::ttl_cache: destroyed while an entry is visited");
       destroy(id);
     });
     let_go_of_pending();
-    TIDEOVER_ASSERT(pending_.load(std::memory_order_relaxed) == no_entry,
-                    "tideover::ttl_cache: destroyed while an entry is read");
   }
 
   typename Parts::locking_type::mutex_type mutex;
@@ -322,6 +324,8 @@ class alignas(cache_line) cache_shard {
         : thread(hazard_record_of_this_thread()), slot_(thread) {
       if (slot_) came_to = s.read(*this, hashing, hash, key, expiry, now);
     }
+    /// At the end of a visit, before `end_visit`.
+    void end_in_order() noexcept { slot_.end_in_order(); }
 
     read_outcome came_to = read_outcome::unsure;
     entry_id id = no_entry;
@@ -361,22 +365,24 @@ class alignas(cache_line) cache_shard {
     TIDEOVER_ASSERT(before != 0xFFFFu, "tideover::ttl_cache: more than 65,534 visits of one entry at once");
   }
   bool exclusive(entry_id id) noexcept { return nodes_[id].references.load(std::memory_order_acquire) == 1; }
+  /// Whether somebody has the resident entry in his hands, by a reference or by a hazard pointer.
+  bool in_use(entry_id id) noexcept { return !exclusive(id) || is_read(id); }
   /// Without the lock.
   void unpin(entry_id id) noexcept {
-    if (drop_reference(id)) let_go(id, id, 1);
+    if (drop_reference(id)) let_go(id, id, 1, departure::prompt);
   }
   /// Without the lock: whether it was the last one. If so, `let_go` comes next.
   bool drop_reference(entry_id id) noexcept {
     return nodes_[id].references.fetch_sub(1, std::memory_order_acq_rel) == 1;
   }
   /// Without the lock: key and value of the entries of this chain, which nobody holds any more, are destroyed
-  /// and their slots handed in. Those that somebody reads at this instant stay for a later call; with many
-  /// threads about, who would all have to be looked at, some others do too.
-  void let_go(entry_id first, entry_id last, std::uint32_t count) noexcept {
+  /// and their slots handed in. Those that somebody reads at this instant stay for a later call; and if they
+  /// are not prompt, so do some others where many threads are about, who would all have to be looked at.
+  void let_go(entry_id first, entry_id last, std::uint32_t count, departure how) noexcept {
     nodes_[last].link() = no_entry;
     if constexpr (reads_without_lock) {
       std::uint32_t const waiting = pending_count_.load(std::memory_order_relaxed) + count;
-      if (waiting >= patience()) {
+      if (how == departure::prompt || waiting >= patience()) {
         if (waiting != count) take_pending(last);
         free_unread(first);
       } else {
@@ -385,6 +391,16 @@ class alignas(cache_line) cache_shard {
     } else {
       for (entry_id id = first; id != no_entry; id = nodes_[id].link()) destroy(id);
       hand_in(first, last);
+    }
+  }
+  /// Without the lock, at the end of a visit, when its slot is empty again: what was removed from under it.
+  /// Whoever removed it either finds the slot empty, or is seen by us: as in hazard.hpp, all steps are in one
+  /// order.
+  void end_visit() noexcept {
+    if constexpr (reads_without_lock) {
+      if (looking_.load(std::memory_order_seq_cst) != 0)
+        visits_ended_.fetch_add(1, std::memory_order_seq_cst);
+      if (pending_.load(std::memory_order_seq_cst) != no_entry) let_go_of_pending();
     }
   }
   /// Without the lock: what `let_go` has left behind.
@@ -736,7 +752,8 @@ class alignas(cache_line) cache_shard {
     entry_id& after = nodes_[last].link();
     after = stack.load(std::memory_order_relaxed);
     // Release: whoever takes the chain sees the entries as we left them. Only whole chains are taken: no ABA.
-    while (!stack.compare_exchange_weak(after, first, std::memory_order_release, std::memory_order_relaxed)) {
+    // And in the one order, for `end_visit`.
+    while (!stack.compare_exchange_weak(after, first, std::memory_order_seq_cst, std::memory_order_relaxed)) {
     }
   }
   void hand_in(entry_id first, entry_id last) noexcept { push(returned_, first, last); }
@@ -774,10 +791,37 @@ class alignas(cache_line) cache_shard {
     // Somebody who copies a value is done in no time.
     for (int looks = 8; first != no_entry && looks != 0; --looks) first = free_unread_once(first);
     if (first == no_entry) return;
-    entry_id last = first;
-    std::uint32_t count = 1;
-    for (; nodes_[last].link() != no_entry; ++count) last = nodes_[last].link();
-    put_aside(first, last, count);
+    // What is put aside now is left to the end of the visit. One that ended just before that, and after we
+    // looked, found nothing; but it has told us.
+    looking_.fetch_add(1, std::memory_order_seq_cst);
+    while (first != no_entry) {
+      std::uint32_t const before = visits_ended_.load(std::memory_order_seq_cst);
+      first = free_unread_once(first);
+      if (first == no_entry) break;
+      entry_id last = first;
+      std::uint32_t count = 1;
+      for (; nodes_[last].link() != no_entry; ++count) last = nodes_[last].link();
+      put_aside(first, last, count);
+      if (visits_ended_.load(std::memory_order_seq_cst) == before) break;
+      first = pending_.exchange(no_entry, std::memory_order_acquire);
+      forget_count_of(first);
+    }
+    looking_.fetch_sub(1, std::memory_order_seq_cst);
+  }
+  bool is_read(entry_id id) const noexcept {
+    bool read = false;
+    if constexpr (reads_without_lock) {
+      hazards.for_each_read([&](void const* p) noexcept { read = read || p == &nodes_[id]; });
+    }
+    return read;
+  }
+  /// For assertions, which are not always there.
+  [[maybe_unused]] bool any_is_read() const noexcept {
+    bool read = false;
+    if constexpr (reads_without_lock) {
+      hazards.for_each_read([&](void const* p) noexcept { read = read || nodes_.contains(p); });
+    }
+    return read;
   }
   /// Gives back the chain of those that are read.
   entry_id free_unread_once(entry_id first) noexcept {
@@ -872,6 +916,8 @@ class alignas(cache_line) cache_shard {
   typename Parts::locking_type::template cell<entry_id> returned_{no_entry};
   typename Parts::locking_type::template cell<entry_id> pending_{no_entry};  // let go, and perhaps still read
   typename Parts::locking_type::template cell<std::uint32_t> pending_count_{0};
+  typename Parts::locking_type::template cell<std::uint32_t> looking_{0};       // threads in free_unread
+  typename Parts::locking_type::template cell<std::uint32_t> visits_ended_{0};  // while somebody was looking
   entry_id retired_ = no_entry;  // the same where ending them is nothing; under the lock
   std::size_t retired_count_ = 0;
   std::size_t capacity_ = 0;
