@@ -31,6 +31,8 @@ enum class errc : int {
   closed,
   /// A bounded queue has no room.
   queue_full,
+  /// What was to be loaded is damaged, cut short, of another kind or of a newer version; the text says where.
+  bad_snapshot,
 };
 
 namespace detail {
@@ -61,6 +63,9 @@ class error_category_type final : public std::error_category {
         return "closed: the component no longer takes work; use it before it is closed";
       case errc::queue_full:
         return "queue full: no room for more work; shed load, retry later or raise the bound";
+      case errc::bad_snapshot:
+        return "bad snapshot: damaged, cut short, of another kind or of a newer version, and nothing was "
+               "loaded; start without it, or with an older one";
     }
     return "unknown tideover error " + std::to_string(value);
   }
@@ -77,6 +82,8 @@ class error_category_type final : public std::error_category {
         return std::errc::invalid_argument;
       case errc::queue_full:
         return std::errc::resource_unavailable_try_again;
+      case errc::bad_snapshot:
+        return std::errc::bad_message;
       case errc::computation_failed:
       case errc::closed:
         break;

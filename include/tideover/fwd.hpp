@@ -21,6 +21,11 @@ class manual_clock;
 struct ttl_cache_options;
 struct put_options;
 struct cache_stats;
+struct entry_details;
+struct cache_explanation;
+struct snapshot_options;
+struct snapshot_report;
+class tag_list;
 template <class Key, class Value, class... Policies>
 class ttl_cache;
 

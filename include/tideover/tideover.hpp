@@ -3,6 +3,7 @@
 
 /// The core in one include, for a first try; services include the headers that they use.
 #include <tideover/cache_key.hpp>
+#include <tideover/cache_snapshot.hpp>
 #include <tideover/cache_store.hpp>
 #include <tideover/cached.hpp>
 #include <tideover/config.hpp>

@@ -324,7 +324,7 @@ class ttl_cache {
   /// For policies that decide by frequency it is the order of their queues, which is near what they will do.
   /// While others change the cache it is near, too, and an entry that is replaced may be met twice; with `n`
   /// of size() or more each entry that is there all the while is met. O(n) where only the place in a queue
-  /// counts, else up to O(entries), in turns of 256 for each lock; 12 bytes of memory for each entry looked
+  /// counts, else up to O(entries), in turns of 256 for each lock; 16 bytes of memory for each entry looked
   /// at and kept in mind, at most n for each shard. What `f` throws passes through.
   template <class F>
     requires(std::invocable<F&, Key const&, Value const&> ||
@@ -335,10 +335,20 @@ class ttl_cache {
              std::invocable<F&, Key const&, Value const&, entry_details const&>)
   std::size_t coldest(std::size_t n, F f);
   /// The same, as copies.
-  std::vector<std::pair<Key, Value>> hottest(std::size_t n) requires(
-      std::copy_constructible<Key>&& std::copy_constructible<Value>);
-  std::vector<std::pair<Key, Value>> coldest(std::size_t n) requires(
-      std::copy_constructible<Key>&& std::copy_constructible<Value>);
+  template <class V = Value>
+    requires(std::copy_constructible<Key>&& std::copy_constructible<V>)
+  std::vector<std::pair<Key, V>> hottest(std::size_t n) {
+    std::vector<std::pair<Key, V>> all;
+    hottest(n, [&](Key const& key, V const& value) { all.emplace_back(key, value); });
+    return all;
+  }
+  template <class V = Value>
+    requires(std::copy_constructible<Key>&& std::copy_constructible<V>)
+  std::vector<std::pair<Key, V>> coldest(std::size_t n) {
+    std::vector<std::pair<Key, V>> all;
+    coldest(n, [&](Key const& key, V const& value) { all.emplace_back(key, value); });
+    return all;
+  }
 
   /// Frees all that has expired, and what is of an older generation, and returns how much that was.
   /// O(expired), and O(entries) once after a new generation. An expired entry is found at most 1.05 ms after
@@ -817,9 +827,11 @@ struct ttl_cache<Key, Value, Policies...>::tags_on_the_way {
       give(cache, cache.tagging_.tags_of(key));
     }
   }
-  void give(ttl_cache const& cache, tag_list names) {
-    given = std::move(names);
-    refs.add(given, cache.tag_erasures_.hashing());
+  void give([[maybe_unused]] ttl_cache const& cache, [[maybe_unused]] tag_list names) {
+    if constexpr (has_tags) {
+      given = std::move(names);
+      refs.add(given, cache.tag_erasures_.hashing());
+    }
   }
 
   [[no_unique_address]] std::conditional_t<has_tags, tag_list, detail::no_tags> given{};
@@ -1260,8 +1272,8 @@ auto ttl_cache<Key, Value, Policies...>::obtain(K&& key, F& compute, Deadline co
     typename Exit::template type<Read> {
   std::uint64_t const hash = hashing_(key);
   shard_type& s = shard_of(hash);
+  instant t = now();
   if constexpr (reads_without_lock) {
-    instant const t = now();
     reading at(s, hashing_, hash, key, expiry_, t);
     std::conditional_t<Read::under_lock, no_parting, parting> const end(s, at);
     if (at.came_to == detail::read_outcome::live) {
@@ -1280,7 +1292,7 @@ auto ttl_cache<Key, Value, Policies...>::obtain(K&& key, F& compute, Deadline co
     }
   }
   for (bool again = false;; again = true) {
-    instant const t = now();
+    if (again) t = now();
     detail::removed_chain gone;
     entry_id hit = no_entry;
     entry_id running = no_entry;
@@ -1839,20 +1851,6 @@ template <class F>
 std::size_t ttl_cache<Key, Value, Policies...>::coldest(std::size_t n, F f) {
   return for_each_in_order(n, false, f);
 }
-template <class Key, class Value, class... Policies>
-std::vector<std::pair<Key, Value>> ttl_cache<Key, Value, Policies...>::hottest(std::size_t n) requires(
-    std::copy_constructible<Key>&& std::copy_constructible<Value>) {
-  std::vector<std::pair<Key, Value>> all;
-  hottest(n, [&](Key const& key, Value const& value) { all.emplace_back(key, value); });
-  return all;
-}
-template <class Key, class Value, class... Policies>
-std::vector<std::pair<Key, Value>> ttl_cache<Key, Value, Policies...>::coldest(std::size_t n) requires(
-    std::copy_constructible<Key>&& std::copy_constructible<Value>) {
-  std::vector<std::pair<Key, Value>> all;
-  coldest(n, [&](Key const& key, Value const& value) { all.emplace_back(key, value); });
-  return all;
-}
 
 /// Lists the entries of each shard, and shows them in turn. What is not listed, because it came or moved
 /// meanwhile, is shown at the end, if there is room for it.
@@ -1916,7 +1914,7 @@ bool ttl_cache<Key, Value, Policies...>::show(shard_type& s, entry_id id, std::o
     instant const t = now();
     lock_type lock(s.mutex);
     s.catch_up();
-    if (!is_visible(s, id, t) || (hash && s[id].hash != *hash)) return false;
+    if (!is_visible(s, id, t) || (hash && s.hash_of(id) != *hash)) return false;
     if constexpr (detailed) details = details_of(s, id, t);
     s.pin(id);
   }

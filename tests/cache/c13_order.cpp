@@ -215,9 +215,7 @@ TEST_CASE("C13: details go with the entries: what they have to live, weight and 
   REQUIRE(all.size() == 2);
   CHECK(all[0].remaining_life == 15s);
   CHECK(all[0].weight == 3);
-  std::vector<std::string> tags(all[0].tags.begin(), all[0].tags.end());
-  std::sort(tags.begin(), tags.end());
-  CHECK(tags == std::vector<std::string>{"a", "b"});
+  CHECK(all[0].tags == tag_list{"a", "b"});
   CHECK(all[1].remaining_life == std::chrono::nanoseconds::max());
   CHECK(all[1].weight == 5);
   CHECK(all[1].tags.empty());

@@ -17,6 +17,7 @@ struct listed_entry {
   entry_id id;
   std::uint32_t hash;
   std::uint32_t turn;
+  std::uint32_t number;  // in the order in which they were met
 };
 
 /// Lists the entries of a shard from the one that would leave first, or last, a few at a time under its lock.
@@ -52,7 +53,7 @@ class eviction_walk {
         --steps_left_;
         if (!wanted(at_)) continue;
         unsigned const turn = policy.turn(hooks, at_);
-        found_.push_back({at_, hooks.hash(at_), turn});
+        found_.push_back({at_, hooks.hash(at_), turn, next_++});
         if (turn == (hottest_ ? policy.turns - 1 : 0)) ++extreme_;
       }
       return true;
@@ -73,8 +74,9 @@ class eviction_walk {
   static constexpr std::size_t no_limit = static_cast<std::size_t>(-1) / 4;
 
   void prune() {
-    std::stable_sort(found_.begin(), found_.end(), [this](listed_entry const& a, listed_entry const& b) {
-      return hottest_ ? a.turn > b.turn : a.turn < b.turn;
+    std::sort(found_.begin(), found_.end(), [this](listed_entry const& a, listed_entry const& b) {
+      if (a.turn != b.turn) return hottest_ ? a.turn > b.turn : a.turn < b.turn;
+      return a.number < b.number;
     });
     if (found_.size() > most_) found_.resize(most_, {});
   }
@@ -147,6 +149,7 @@ class eviction_walk {
   std::size_t extreme_ = 0;  // found of the turn than which there is no other beyond
   std::size_t queue_ = 0;
   std::size_t met_ = 0;  // in this queue
+  std::uint32_t next_ = 0;
   entry_id at_ = no_entry;
   entry_id start_ = no_entry;
   bool round_the_end_ = false;

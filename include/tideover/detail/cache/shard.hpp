@@ -306,6 +306,15 @@ class alignas(cache_line) cache_shard {
     return n;
   }
 
+  /// The lower half of the hash of its key.
+  std::uint32_t hash_of(entry_id id) const noexcept {
+    if constexpr (node::keeps_hash) {
+      return nodes_[id].hash.lower;
+    } else {
+      return static_cast<std::uint32_t>((*hashing_)(nodes_[id].key));
+    }
+  }
+
   /// The resident entry of `key`, dead or not.
   template <class Hashing, class K>
   entry_id find(Hashing const& hashing, std::uint64_t hash, K const& key) {
@@ -689,14 +698,6 @@ class alignas(cache_line) cache_shard {
     return is_nothing(r.id) ? read_outcome::nothing : read_outcome::live;
   }
 
-  /// The lower half of the hash of its key.
-  std::uint32_t hash_of(entry_id id) const noexcept {
-    if constexpr (node::keeps_hash) {
-      return nodes_[id].hash.lower;
-    } else {
-      return static_cast<std::uint32_t>((*hashing_)(nodes_[id].key));
-    }
-  }
   static void prefetch(node const& n) noexcept {
     auto const* const at = reinterpret_cast<char const*>(std::addressof(n.key));
     __builtin_prefetch(at);

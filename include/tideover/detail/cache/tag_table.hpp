@@ -43,10 +43,9 @@ class tag_refs {
     if (names.empty()) return;
     refs_.reserve(refs_.size() + names.size());
     for (std::string_view const name : names) refs_.push_back({name, hash(name)});
-    auto const key = [](tag_ref const& r) { return std::pair(r.hash, r.name); };
-    std::sort(refs_.begin(), refs_.end(),
-              [&](tag_ref const& a, tag_ref const& b) { return key(a) < key(b); });
-    auto const same = [&](tag_ref const& a, tag_ref const& b) { return key(a) == key(b); };
+    // Backwards, as the table turns them round: an entry's tags are listed in the order of their names.
+    std::sort(refs_.begin(), refs_.end(), [](tag_ref const& a, tag_ref const& b) { return a.name > b.name; });
+    auto const same = [](tag_ref const& a, tag_ref const& b) { return a.name == b.name; };
     refs_.erase(std::unique(refs_.begin(), refs_.end(), same), refs_.end());
   }
   auto begin() const noexcept { return refs_.begin(); }
@@ -173,7 +172,7 @@ class tag_table {
     if (t == no_entry || tags_[t].members.empty()) return no_entry;
     return memberships_[tags_[t].members.back()].entry;
   }
-  /// Calls `f(name)` for each tag of an entry.
+  /// Calls `f(name)` for each tag of an entry, in the order of their names.
   template <class F>
   void for_each_of(tag_hook const& hook, F f) const {
     for (entry_id m = hook.first; m != no_entry; m = memberships_[m].next) {

@@ -123,8 +123,10 @@ class frequency_sketch {
 
   void age() noexcept {
     std::uint64_t const period = period_;
-    if (increments_.fetch_add(1, std::memory_order_relaxed) + 1 == period) {  // one thread sees it
-      increments_.fetch_sub(period, std::memory_order_relaxed);
+    // As above: what is lost where threads meet makes a period a little longer.
+    std::uint64_t const n = increments_.load(std::memory_order_relaxed) + 1;
+    increments_.store(n, std::memory_order_relaxed);
+    if (n >= period && increments_.exchange(0, std::memory_order_relaxed) >= period) {  // one thread sees it
       ageing_.store(0, std::memory_order_relaxed);
     }
     if (ageing_.load(std::memory_order_relaxed) < blocks_.size()) halve_some();
