@@ -92,8 +92,10 @@ using cache_axes =
 /// Threads  All members may be called at once, but with `single_threaded`. User functions (compute, visitor,
 ///          predicate, weigher, listener) run without any lock and may call the cache; hash, equality, copy
 ///          and move may run under a shard's lock and may not. Removed values are destroyed without a lock,
-///          by the call that removes them, or, if somebody reads them at that instant, by one that comes by
-///          later: a removal from the same shard, the end of a visit, `maintain()`.
+///          by the call that removes them; if one is visited at that instant, at the end of the visit; if it
+///          is being copied, by a call that comes by later: a removal from the same shard, the end of a
+///          visit, `maintain()`. Where more than eight threads read caches, what puts replace or evict may
+///          also wait until it is half as many in its shard as there are threads.
 /// Reading  With `sharded`, `after_write`, `per_entry` or `never`, and any eviction policy but `lru`, what is
 ///          there is read without a lock, and a hit writes nothing that the next reader of the key writes.
 /// Throws   What user functions, hash, equality, copies and allocation throw; a single-key call that throws
@@ -216,7 +218,8 @@ class ttl_cache {
 
   /// Calls `visitor(Value const&)` on the live value, if any, and returns whether there was one. No lock is
   /// held; the value stays alive and unchanged until the visitor returns, even if the key is erased or
-  /// replaced meanwhile. Counts as a use. What the visitor throws passes through.
+  /// replaced meanwhile. Counts as a use. What the visitor throws passes through. A visit ends in the thread
+  /// that began it, and after those that were begun within it: no visitor may change its fiber for another.
   template <class K = Key, class Visitor>
   bool visit(K const& key, Visitor&& visitor);
 
@@ -445,7 +448,7 @@ class ttl_cache {
 
   class pinned;
   class parting;
-  struct nothing_later;
+  struct no_parting;
   struct tags_on_the_way;
   class joined;
   class leader;
@@ -589,7 +592,8 @@ class ttl_cache {
   void make_room(shard_type& s, instant t, detail::removed_chain& gone) noexcept;
   void make_room_elsewhere(shard_type const& s) noexcept;
   void tell(Key const& key, Value const& value, removal_cause cause) noexcept;
-  void dispose(shard_type& s, detail::removed_chain gone) noexcept;
+  void dispose(shard_type& s, detail::removed_chain gone,
+               detail::departure how = detail::departure::prompt) noexcept;
   void unmake(shard_type* shards, std::size_t made) noexcept;
 
   struct no_bound {
@@ -806,7 +810,7 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
     tell(s[rewritten].key, *before, removal_cause::replaced);
     s.unpin(rewritten);
   }
-  dispose(s, gone);
+  dispose(s, gone, detail::departure::lazy);
   make_room_elsewhere(s);
   return stored;
 }
@@ -964,7 +968,7 @@ cache_explanation ttl_cache<Key, Value, Policies...>::explain(K const& key) cons
             : s.expired(expiry_, id, t) ? entry_state::expired
             : s.is_nothing(id)          ? entry_state::nothing
                                         : entry_state::live;
-  e.in_use = !s.exclusive(id);
+  e.in_use = s.in_use(id);
   e.entry_generation = s.generation_of(id);
   e.details = details_of(s, id, t);
   if constexpr (requires { expiry_.last_use(s[id].expiry); }) {
@@ -1009,8 +1013,8 @@ bool ttl_cache<Key, Value, Policies...>::visit(K const& key, Visitor&& visitor) 
   shard_type& s = shard_of(hash);
   instant const t = now_before_lookup(s, hash);
   if constexpr (reads_without_lock) {
-    parting const later(s);
-    reading const at(s, hashing_, hash, wanted, expiry_, t);
+    reading at(s, hashing_, hash, wanted, expiry_, t);
+    parting const end(s, at);
     if (count_read(s, at, t)) {
       if (at.came_to != detail::read_outcome::live) return false;
       std::invoke(visitor, std::as_const(s[at.id].value));
@@ -1071,17 +1075,21 @@ class ttl_cache<Key, Value, Policies...>::pinned {
 template <class Key, class Value, class... Policies>
 class ttl_cache<Key, Value, Policies...>::parting {
  public:
-  explicit parting(shard_type& s) noexcept : shard_(s) {}
+  parting(shard_type& s, reading& at) noexcept : shard_(s), at_(at) {}
   parting(parting const&) = delete;
   parting& operator=(parting const&) = delete;
-  ~parting() { shard_.let_go_of_pending(); }
+  ~parting() {
+    at_.end_in_order();
+    shard_.end_visit();
+  }
 
  private:
   shard_type& shard_;
+  reading& at_;
 };
 template <class Key, class Value, class... Policies>
-struct ttl_cache<Key, Value, Policies...>::nothing_later {
-  explicit nothing_later(shard_type const&) noexcept {}
+struct ttl_cache<Key, Value, Policies...>::no_parting {
+  no_parting(shard_type const&, reading const&) noexcept {}
 };
 
 // ---- Computing what is missing ----------------------------------------------------------------------------
@@ -1271,8 +1279,8 @@ auto ttl_cache<Key, Value, Policies...>::obtain(K&& key, F& compute, Deadline co
   shard_type& s = shard_of(hash);
   instant t = now_before_lookup(s, hash);
   if constexpr (reads_without_lock) {
-    std::conditional_t<Read::under_lock, nothing_later, parting> const later(s);
-    reading const at(s, hashing_, hash, key, expiry_, t);
+    reading at(s, hashing_, hash, key, expiry_, t);
+    std::conditional_t<Read::under_lock, no_parting, parting> const end(s, at);
     if (at.came_to == detail::read_outcome::live) {
       if constexpr (Read::under_lock) {
         return copy_then<Exit>(s[at.id], read, [&]() noexcept { count_read(s, at, t); });
@@ -1564,7 +1572,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
       if (!joined) end(f);
     }
     finish(joined);
-    cache_.dispose(shard_, gone);
+    cache_.dispose(shard_, gone, detail::departure::lazy);
     cache_.make_room_elsewhere(shard_);
   }
 
@@ -1605,7 +1613,7 @@ class ttl_cache<Key, Value, Policies...>::leader {
       shard_.give_back(std::exchange(node_, no_entry));
     }
     finish(joined);
-    cache_.dispose(shard_, gone);
+    cache_.dispose(shard_, gone, detail::departure::lazy);
     cache_.make_room_elsewhere(shard_);
   }
 
@@ -2249,7 +2257,7 @@ void ttl_cache<Key, Value, Policies...>::make_room_elsewhere([[maybe_unused]] sh
         while (overweight() && other.evict_one(expiry_, t, gone)) {
         }
       }
-      dispose(other, gone);
+      dispose(other, gone, detail::departure::lazy);
     }
   }
 }
@@ -2272,7 +2280,8 @@ void ttl_cache<Key, Value, Policies...>::tell(Key const& key, Value const& value
 
 /// Tells and lets go of what was removed. Without any lock.
 template <class Key, class Value, class... Policies>
-void ttl_cache<Key, Value, Policies...>::dispose(shard_type& s, detail::removed_chain gone) noexcept {
+void ttl_cache<Key, Value, Policies...>::dispose(shard_type& s, detail::removed_chain gone,
+                                                 detail::departure how) noexcept {
   entry_id first = no_entry;
   entry_id last = no_entry;
   std::uint32_t count = 0;
@@ -2287,7 +2296,7 @@ void ttl_cache<Key, Value, Policies...>::dispose(shard_type& s, detail::removed_
     }
     id = next;
   }
-  if (first != no_entry) s.let_go(first, last, count);
+  if (first != no_entry) s.let_go(first, last, count, how);
 }
 
 }  // namespace tideover::inline v0

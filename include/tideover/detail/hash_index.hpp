@@ -154,7 +154,7 @@ class hash_index {
         --size_;
         return;
       }
-      here.high.store(here.high.load(std::memory_order_relaxed) - one_passed, std::memory_order_relaxed);
+      pass(here, -one_passed);
     }
   }
   /// Lets `id` stand where `old` stood, which must be there.
@@ -225,6 +225,11 @@ class hash_index {
         word.load(std::memory_order_relaxed) & ~(std::uint64_t{0xFF} << shift_of(at));
     word.store(others | std::uint64_t{tag} << shift_of(at), std::memory_order_release);
   }
+  /// Release, since tags stand in the same word: a plain store would end what the release in `set_tag` began
+  /// (since C++20 only read-modify-writes go on with it).
+  static void pass(bucket& b, std::uint64_t change) noexcept {
+    b.high.store(b.high.load(std::memory_order_relaxed) + change, std::memory_order_release);
+  }
   static unsigned position(bucket const& b, entry_id id) noexcept {
     unsigned at = 0;
     while (at != width && (b.ids[at].load(std::memory_order_relaxed) != id || tag_at(b, at) == 0)) ++at;
@@ -265,7 +270,7 @@ class hash_index {
         set_tag(here, at, tag);
         return;
       }
-      here.high.store(here.high.load(std::memory_order_relaxed) + one_passed, std::memory_order_relaxed);
+      pass(here, one_passed);
     }
   }
 

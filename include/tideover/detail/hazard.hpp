@@ -63,7 +63,9 @@ class [[gnu::visibility("default")]] hazard_registry {
   /// nobody.
   template <class F>
   void for_each_read(F f) const noexcept {
-    for (block const* b = &first_; b != nullptr; b = b->next.load(std::memory_order_acquire)) {
+    // The blocks belong to the one order too: whose record stands in one that we do not see yet looks again
+    // after us.
+    for (block const* b = &first_; b != nullptr; b = b->next.load(std::memory_order_seq_cst)) {
       for (hazard_record const& r : b->records) {
         for (auto const& slot : r.reads) {
           void const* const p = slot.load(std::memory_order_seq_cst);
@@ -80,13 +82,11 @@ class [[gnu::visibility("default")]] hazard_registry {
   };
 
   static block* following(block & b) noexcept {
-    block* next = b.next.load(std::memory_order_acquire);
+    block* next = b.next.load(std::memory_order_seq_cst);
     if (next != nullptr) return next;
     block* const fresh = new (std::nothrow) block;
     if (fresh == nullptr) return nullptr;
-    if (b.next.compare_exchange_strong(next, fresh, std::memory_order_acq_rel, std::memory_order_acquire)) {
-      return fresh;
-    }
+    if (b.next.compare_exchange_strong(next, fresh, std::memory_order_seq_cst)) return fresh;
     delete fresh;  // another thread was faster
     return next;
   }
@@ -101,15 +101,15 @@ class [[gnu::visibility("default")]] hazard_registry {
     .reads = {}, .owned = 1, .number = ~std::uint32_t{0}, .depth = hazard_record::nesting};
 [[gnu::visibility("default")]] inline constinit thread_local hazard_record* this_hazard_record = nullptr;
 
-/// Gives the record back when its thread ends. What runs after that finds no slots any more.
+/// Gives the record back when its thread ends, but one that still says what is read: who calls `exit` in the
+/// middle of a visit. What runs after that finds no slots any more.
 struct hazard_owner {
   hazard_owner() = default;
   hazard_owner(hazard_owner const&) = delete;
   hazard_owner& operator=(hazard_owner const&) = delete;
   ~hazard_owner() {
-    if (this_hazard_record != &no_hazard_record && this_hazard_record != nullptr) {
-      hazards.release(*this_hazard_record);
-    }
+    hazard_record* const record = this_hazard_record;
+    if (record != nullptr && record->depth == 0) hazards.release(*record);
     this_hazard_record = &no_hazard_record;
   }
 };
@@ -145,6 +145,10 @@ class hazard_slot {
   explicit operator bool() const noexcept { return record_ != nullptr; }
   /// From now on `p` is protected, if it is still where it was found: look again.
   void protect(void const* p) noexcept { slot_->store(p, std::memory_order_seq_cst); }
+  /// Protects nothing any more; whoever looks after what we look at next sees that.
+  void end_in_order() noexcept {
+    if (slot_ != nullptr) slot_->store(nullptr, std::memory_order_seq_cst);
+  }
 
  private:
   hazard_record* record_;

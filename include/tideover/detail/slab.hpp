@@ -44,6 +44,16 @@ class slab {
   T& operator[](entry_id id) noexcept { return *at(id); }
   T const& operator[](entry_id id) const noexcept { return *at(id); }
 
+  /// Whether `p` is the address of a slot. With the same care as changes.
+  bool contains(void const* p) const noexcept {
+    auto const address = reinterpret_cast<std::uintptr_t>(p);
+    for (unsigned c = 0; c != chunks_.size() && chunks_[c] != nullptr; ++c) {
+      auto const begin = reinterpret_cast<std::uintptr_t>(chunks_[c]);
+      if (address >= begin && address - begin < size_of_chunk(c) * sizeof(T)) return true;
+    }
+    return false;
+  }
+
   /// How many slots have ever been used: ids are below it.
   entry_id used() const noexcept { return used_; }
 

@@ -68,6 +68,7 @@ struct two_lives {
 ///
 /// While it is resident, and until nobody reads it, key, value, `hash`, `generation` and `lasting` do not
 /// change where reads take no lock; what else a reader touches is the policy's and changes atomically.
+/// `where` changes under the lock only, since who walks over all slots looks at it there.
 template <class Parts>
 struct cache_node {
   using key_type = typename Parts::key_type;
@@ -77,7 +78,7 @@ struct cache_node {
   /// A number is hashed again when it leaves: that is cheaper than a place for its hash.
   static constexpr bool keeps_hash = !(std::is_scalar_v<key_type>&& noexcept(
       std::declval<typename Parts::hashing_type const&>()(std::declval<key_type const&>())));
-  enum class state : std::uint8_t { vacant, resident, removed, read };
+  enum class state : std::uint8_t { vacant, resident, removed };
 
   cache_node() noexcept {}
   cache_node(cache_node const&) = delete;
@@ -116,6 +117,9 @@ struct cache_node {
   union {
     value_type value;
   };
+
+  /// Instead of a count, for an entry that nobody refers to any more: a hazard pointer names it.
+  static constexpr std::uint16_t still_read = 0xFFFF;
 
   // The parts of `lasting`; `nothing`: the value was never made, the entry says that there is none.
   static constexpr unsigned nothing = 0x80;
@@ -168,6 +172,9 @@ struct cache_flight {
   [[no_unique_address]] std::conditional_t<Parts::tagging_type::tags, flight_tags, no_tags> tags{};
   failure why{};
 };
+
+/// Whether what nobody reads is destroyed before the call returns, or may wait until there are some more.
+enum class departure { prompt, lazy };
 
 /// What a lookup without the lock came to; `unsure`: it takes the lock to tell, or to tidy up.
 enum class read_outcome { live, nothing, absent, unsure };
@@ -235,13 +242,12 @@ class alignas(cache_line) cache_shard {
   cache_shard& operator=(cache_shard const&) = delete;
   ~cache_shard() {
     TIDEOVER_ASSERT(flight_index_.empty(), "tideover::ttl_cache: destroyed while it computes");
+    TIDEOVER_ASSERT(!any_is_read(), "tideover::ttl_cache: destroyed while an entry is read");
     index_.drain([this](entry_id id) {
       TIDEOVER_ASSERT(exclusive(id), "tideover::ttl_cache: destroyed while an entry is visited");
       destroy(id);
     });
     let_go_of_pending();
-    TIDEOVER_ASSERT(pending_.load(std::memory_order_relaxed) == no_entry,
-                    "tideover::ttl_cache: destroyed while an entry is read");
   }
 
   typename Parts::locking_type::mutex_type mutex;
@@ -330,6 +336,8 @@ class alignas(cache_line) cache_shard {
         : thread(hazard_record_of_this_thread()), slot_(thread) {
       if (slot_) came_to = s.read(*this, hashing, hash, key, expiry, now);
     }
+    /// At the end of a visit, before `end_visit`.
+    void end_in_order() noexcept { slot_.end_in_order(); }
 
     read_outcome came_to = read_outcome::unsure;
     entry_id id = no_entry;
@@ -369,22 +377,24 @@ class alignas(cache_line) cache_shard {
     TIDEOVER_ASSERT(before != 0xFFFFu, "tideover::ttl_cache: more than 65,534 visits of one entry at once");
   }
   bool exclusive(entry_id id) noexcept { return nodes_[id].references.load(std::memory_order_acquire) == 1; }
+  /// Whether somebody has the resident entry in his hands, by a reference or by a hazard pointer.
+  bool in_use(entry_id id) noexcept { return !exclusive(id) || is_read(id); }
   /// Without the lock.
   void unpin(entry_id id) noexcept {
-    if (drop_reference(id)) let_go(id, id, 1);
+    if (drop_reference(id)) let_go(id, id, 1, departure::prompt);
   }
   /// Without the lock: whether it was the last one. If so, `let_go` comes next.
   bool drop_reference(entry_id id) noexcept {
     return nodes_[id].references.fetch_sub(1, std::memory_order_acq_rel) == 1;
   }
   /// Without the lock: key and value of the entries of this chain, which nobody holds any more, are destroyed
-  /// and their slots handed in. Those that somebody reads at this instant stay for a later call; with many
-  /// threads about, who would all have to be looked at, some others do too.
-  void let_go(entry_id first, entry_id last, std::uint32_t count) noexcept {
+  /// and their slots handed in. Those that somebody reads at this instant stay for a later call; and if they
+  /// are not prompt, so do some others where many threads are about, who would all have to be looked at.
+  void let_go(entry_id first, entry_id last, std::uint32_t count, departure how) noexcept {
     nodes_[last].link() = no_entry;
     if constexpr (reads_without_lock) {
       std::uint32_t const waiting = pending_count_.load(std::memory_order_relaxed) + count;
-      if (waiting >= patience()) {
+      if (how == departure::prompt || waiting >= patience()) {
         if (waiting != count) take_pending(last);
         free_unread(first);
       } else {
@@ -393,6 +403,16 @@ class alignas(cache_line) cache_shard {
     } else {
       for (entry_id id = first; id != no_entry; id = nodes_[id].link()) destroy(id);
       hand_in(first, last);
+    }
+  }
+  /// Without the lock, at the end of a visit, when its slot is empty again: what was removed from under it.
+  /// Whoever removed it either finds the slot empty, or is seen by us: as in hazard.hpp, all steps are in one
+  /// order.
+  void end_visit() noexcept {
+    if constexpr (reads_without_lock) {
+      if (looking_.load(std::memory_order_seq_cst) != 0)
+        visits_ended_.fetch_add(1, std::memory_order_seq_cst);
+      if (pending_.load(std::memory_order_seq_cst) != no_entry) let_go_of_pending();
     }
   }
   /// Without the lock: what `let_go` has left behind.
@@ -736,7 +756,8 @@ class alignas(cache_line) cache_shard {
     entry_id& after = nodes_[last].link();
     after = stack.load(std::memory_order_relaxed);
     // Release: whoever takes the chain sees the entries as we left them. Only whole chains are taken: no ABA.
-    while (!stack.compare_exchange_weak(after, first, std::memory_order_release, std::memory_order_relaxed)) {
+    // And in the one order, for `end_visit`.
+    while (!stack.compare_exchange_weak(after, first, std::memory_order_seq_cst, std::memory_order_relaxed)) {
     }
   }
   void hand_in(entry_id first, entry_id last) noexcept { push(returned_, first, last); }
@@ -760,18 +781,51 @@ class alignas(cache_line) cache_shard {
   void mark_read(entry_id first) noexcept {
     hazards.for_each_read([&](void const* p) noexcept {
       for (entry_id id = first; id != no_entry; id = nodes_[id].link()) {
-        if (&nodes_[id] == p) nodes_[id].where = node::state::read;
+        if (&nodes_[id] == p) nodes_[id].references.store(node::still_read, std::memory_order_relaxed);
       }
     });
+  }
+  /// Whether it was marked. The chain is ours alone: what marks an entry orders nothing.
+  static bool takes_mark_off(node& n) noexcept {
+    bool const marked = n.references.load(std::memory_order_relaxed) == node::still_read;
+    if (marked) n.references.store(0, std::memory_order_relaxed);
+    return marked;
   }
   void free_unread(entry_id first) noexcept {
     // Somebody who copies a value is done in no time.
     for (int looks = 8; first != no_entry && looks != 0; --looks) first = free_unread_once(first);
     if (first == no_entry) return;
-    entry_id last = first;
-    std::uint32_t count = 1;
-    for (; nodes_[last].link() != no_entry; ++count) last = nodes_[last].link();
-    put_aside(first, last, count);
+    // What is put aside now is left to the end of the visit. One that ended just before that, and after we
+    // looked, found nothing; but it has told us.
+    looking_.fetch_add(1, std::memory_order_seq_cst);
+    while (first != no_entry) {
+      std::uint32_t const before = visits_ended_.load(std::memory_order_seq_cst);
+      first = free_unread_once(first);
+      if (first == no_entry) break;
+      entry_id last = first;
+      std::uint32_t count = 1;
+      for (; nodes_[last].link() != no_entry; ++count) last = nodes_[last].link();
+      put_aside(first, last, count);
+      if (visits_ended_.load(std::memory_order_seq_cst) == before) break;
+      first = pending_.exchange(no_entry, std::memory_order_acquire);
+      forget_count_of(first);
+    }
+    looking_.fetch_sub(1, std::memory_order_seq_cst);
+  }
+  bool is_read(entry_id id) const noexcept {
+    bool read = false;
+    if constexpr (reads_without_lock) {
+      hazards.for_each_read([&](void const* p) noexcept { read = read || p == &nodes_[id]; });
+    }
+    return read;
+  }
+  /// For assertions, which are not always there.
+  [[maybe_unused]] bool any_is_read() const noexcept {
+    bool read = false;
+    if constexpr (reads_without_lock) {
+      hazards.for_each_read([&](void const* p) noexcept { read = read || nodes_.contains(p); });
+    }
+    return read;
   }
   /// Gives back the chain of those that are read.
   entry_id free_unread_once(entry_id first) noexcept {
@@ -783,8 +837,7 @@ class alignas(cache_line) cache_shard {
       entry_id const id = first;
       node& n = nodes_[id];
       first = n.link();
-      if (n.where == node::state::read) {
-        n.where = node::state::removed;
+      if (takes_mark_off(n)) {
         n.link() = std::exchange(read, id);
       } else {
         destroy(id);
@@ -804,7 +857,7 @@ class alignas(cache_line) cache_shard {
       entry_id const id = first;
       node& n = nodes_[id];
       first = n.link();
-      if (n.where == node::state::read) {
+      if (takes_mark_off(n)) {
         retire(id);
       } else {
         nodes_.release(id);
@@ -867,6 +920,8 @@ class alignas(cache_line) cache_shard {
   typename Parts::locking_type::template cell<entry_id> returned_{no_entry};
   typename Parts::locking_type::template cell<entry_id> pending_{no_entry};  // let go, and perhaps still read
   typename Parts::locking_type::template cell<std::uint32_t> pending_count_{0};
+  typename Parts::locking_type::template cell<std::uint32_t> looking_{0};       // threads in free_unread
+  typename Parts::locking_type::template cell<std::uint32_t> visits_ended_{0};  // while somebody was looking
   entry_id retired_ = no_entry;  // the same where ending them is nothing; under the lock
   std::size_t retired_count_ = 0;
   std::size_t capacity_ = 0;
