@@ -1712,8 +1712,8 @@ std::vector<std::pair<Key, Value>> ttl_cache<Key, Value, Policies...>::coldest(s
   return all;
 }
 
-/// Lists the entries of each shard, and shows them in turn. What is not listed, because it came or moved
-/// meanwhile, is shown at the end, if there is room for it.
+/// Lists the entries of each shard, and shows them in turn. Where all were asked for, what is not listed
+/// because it came or moved meanwhile is shown at the end.
 template <class Key, class Value, class... Policies>
 template <class F>
 std::size_t ttl_cache<Key, Value, Policies...>::for_each_in_order(std::size_t n, bool hottest, F& f) {
@@ -1747,7 +1747,7 @@ std::size_t ttl_cache<Key, Value, Policies...>::for_each_in_order(std::size_t n,
   }
   for (std::size_t i = 0; i != shard_count_ && shown != n; ++i) {
     shard_type& s = shards_[i];
-    for (entry_id id = 0, used = 1; id < used && shown != n;) {
+    for (entry_id id = 0, used = walks[i].is_cut() ? 0 : 1; id < used && shown != n;) {
       bool missed = false;
       {
         lock_type lock(s.mutex);
