@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// expect: tideover: no snapshot codec for this Value; see tideover::snapshot_codec
+// expect: tideover: no snapshot codec for this type; see tideover::snapshot_codec
 #include <tideover/cache_snapshot.hpp>
 #include <tideover/ttl_cache.hpp>
 
