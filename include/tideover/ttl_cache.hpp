@@ -325,10 +325,16 @@ class ttl_cache {
              std::invocable<F&, Key const&, Value const&, entry_details const&>)
   std::size_t coldest(std::size_t n, F f);
   /// The same, as copies.
-  std::vector<std::pair<Key, Value>> hottest(std::size_t n) requires(
-      std::copy_constructible<Key>&& std::copy_constructible<Value>);
-  std::vector<std::pair<Key, Value>> coldest(std::size_t n) requires(
-      std::copy_constructible<Key>&& std::copy_constructible<Value>);
+  template <class K = Key, class V = Value>
+    requires(std::copy_constructible<K>&& std::copy_constructible<V>)
+  std::vector<std::pair<K, V>> hottest(std::size_t n) {
+    return copies<std::vector<std::pair<K, V>>>(n, true);
+  }
+  template <class K = Key, class V = Value>
+    requires(std::copy_constructible<K>&& std::copy_constructible<V>)
+  std::vector<std::pair<K, V>> coldest(std::size_t n) {
+    return copies<std::vector<std::pair<K, V>>>(n, false);
+  }
 
   /// Frees all that has expired, and what is of an older generation, and returns how much that was.
   /// O(expired), and O(entries) once after a new generation. An expired entry is found at most 1.05 ms after
@@ -513,6 +519,13 @@ class ttl_cache {
   void for_each_pinned(F f);
   template <class F>
   std::size_t for_each_in_order(std::size_t n, bool hottest, F& f);
+  template <class Pairs>
+  Pairs copies(std::size_t n, bool hottest) {
+    Pairs all;
+    auto const add = [&](Key const& key, Value const& value) { all.emplace_back(key, value); };
+    for_each_in_order(n, hottest, add);
+    return all;
+  }
   template <class F>
   bool show(shard_type& s, entry_id id, std::optional<std::uint32_t> hash, F& f);
   entry_details details_of(shard_type& s, entry_id id, instant t) const;
@@ -763,9 +776,11 @@ struct ttl_cache<Key, Value, Policies...>::tags_on_the_way {
       give(cache, cache.tagging_.tags_of(key));
     }
   }
-  void give(ttl_cache const& cache, tag_list names) {
-    given = std::move(names);
-    refs.add(given, cache.tag_erasures_.hashing());
+  void give([[maybe_unused]] ttl_cache const& cache, [[maybe_unused]] tag_list names) {
+    if constexpr (has_tags) {
+      given = std::move(names);
+      refs.add(given, cache.tag_erasures_.hashing());
+    }
   }
 
   [[no_unique_address]] std::conditional_t<has_tags, tag_list, detail::no_tags> given{};
@@ -1697,21 +1712,6 @@ template <class F>
 std::size_t ttl_cache<Key, Value, Policies...>::coldest(std::size_t n, F f) {
   return for_each_in_order(n, false, f);
 }
-template <class Key, class Value, class... Policies>
-std::vector<std::pair<Key, Value>> ttl_cache<Key, Value, Policies...>::hottest(std::size_t n) requires(
-    std::copy_constructible<Key>&& std::copy_constructible<Value>) {
-  std::vector<std::pair<Key, Value>> all;
-  hottest(n, [&](Key const& key, Value const& value) { all.emplace_back(key, value); });
-  return all;
-}
-template <class Key, class Value, class... Policies>
-std::vector<std::pair<Key, Value>> ttl_cache<Key, Value, Policies...>::coldest(std::size_t n) requires(
-    std::copy_constructible<Key>&& std::copy_constructible<Value>) {
-  std::vector<std::pair<Key, Value>> all;
-  coldest(n, [&](Key const& key, Value const& value) { all.emplace_back(key, value); });
-  return all;
-}
-
 /// Lists the entries of each shard, and shows them in turn. Where all were asked for, what is not listed
 /// because it came or moved meanwhile is shown at the end.
 template <class Key, class Value, class... Policies>
