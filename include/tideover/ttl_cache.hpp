@@ -335,19 +335,15 @@ class ttl_cache {
              std::invocable<F&, Key const&, Value const&, entry_details const&>)
   std::size_t coldest(std::size_t n, F f);
   /// The same, as copies.
-  template <class V = Value>
-    requires(std::copy_constructible<Key>&& std::copy_constructible<V>)
-  std::vector<std::pair<Key, V>> hottest(std::size_t n) {
-    std::vector<std::pair<Key, V>> all;
-    hottest(n, [&](Key const& key, V const& value) { all.emplace_back(key, value); });
-    return all;
+  template <class K = Key, class V = Value>
+    requires(std::copy_constructible<K>&& std::copy_constructible<V>)
+  std::vector<std::pair<K, V>> hottest(std::size_t n) {
+    return copies<std::vector<std::pair<K, V>>>(n, true);
   }
-  template <class V = Value>
-    requires(std::copy_constructible<Key>&& std::copy_constructible<V>)
-  std::vector<std::pair<Key, V>> coldest(std::size_t n) {
-    std::vector<std::pair<Key, V>> all;
-    coldest(n, [&](Key const& key, V const& value) { all.emplace_back(key, value); });
-    return all;
+  template <class K = Key, class V = Value>
+    requires(std::copy_constructible<K>&& std::copy_constructible<V>)
+  std::vector<std::pair<K, V>> coldest(std::size_t n) {
+    return copies<std::vector<std::pair<K, V>>>(n, false);
   }
 
   /// Frees all that has expired, and what is of an older generation, and returns how much that was.
@@ -579,6 +575,13 @@ class ttl_cache {
   void for_each_pinned(F f);
   template <class F>
   std::size_t for_each_in_order(std::size_t n, bool hottest, F& f);
+  template <class Pairs>
+  Pairs copies(std::size_t n, bool hottest) {
+    Pairs all;
+    auto const add = [&](Key const& key, Value const& value) { all.emplace_back(key, value); };
+    for_each_in_order(n, hottest, add);
+    return all;
+  }
   template <class F>
   bool show(shard_type& s, entry_id id, std::optional<std::uint32_t> hash, F& f);
   entry_details details_of(shard_type& s, entry_id id, instant t) const;
@@ -1857,8 +1860,8 @@ std::size_t ttl_cache<Key, Value, Policies...>::coldest(std::size_t n, F f) {
   return for_each_in_order(n, false, f);
 }
 
-/// Lists the entries of each shard, and shows them in turn. What is not listed, because it came or moved
-/// meanwhile, is shown at the end, if there is room for it.
+/// Lists the entries of each shard, and shows them in turn. Where all were asked for, what is not listed
+/// because it came or moved meanwhile is shown at the end.
 template <class Key, class Value, class... Policies>
 template <class F>
 std::size_t ttl_cache<Key, Value, Policies...>::for_each_in_order(std::size_t n, bool hottest, F& f) {
@@ -1892,7 +1895,7 @@ std::size_t ttl_cache<Key, Value, Policies...>::for_each_in_order(std::size_t n,
   }
   for (std::size_t i = 0; i != shard_count_ && shown != n; ++i) {
     shard_type& s = shards_[i];
-    for (entry_id id = 0, used = 1; id < used && shown != n;) {
+    for (entry_id id = 0, used = walks[i].is_cut() ? 0 : 1; id < used && shown != n;) {
       bool missed = false;
       {
         lock_type lock(s.mutex);
