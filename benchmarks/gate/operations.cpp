@@ -1,133 +1,31 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "gate/operations.hpp"
 
+#include "gate/fixture.hpp"
 #include "peers/list_map_lru.hpp"
-#include "support/streams.hpp"
 
 #include <tideover/cache_key.hpp>
-#include <tideover/policy/clock.hpp>
-#include <tideover/policy/hashing.hpp>
 #include <tideover/policy/locking.hpp>
-#include <tideover/policy/rng.hpp>
-#include <tideover/ttl_cache.hpp>
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <random>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-// How often the planted operation is done twice; 0: never, which is this program as it is meant.
-#ifndef TIDEOVER_BENCHMARK_PLANT_EVERY
-#define TIDEOVER_BENCHMARK_PLANT_EVERY 0
-#endif
-
 namespace bench::gate {
 
 namespace {
-
-using namespace std::chrono_literals;
-
-using key_type = std::uint64_t;
-using value_type = std::array<std::uint64_t, 8>;
-
-constexpr std::size_t entries = 1000;
-
-template <class T>
-void keep(T const& made) {
-  asm volatile("" : : "g"(&made) : "memory");
-}
-
-/// The default clock's work, and an answer that is always the same: no run is a tick longer than another.
-struct standing_clock {
-  using policy_axis = tideover::axis::clock;
-  static tideover::instant now() noexcept {
-    keep(tideover::coarse::now());
-    return tideover::instant::at(1h);
-  }
-  static tideover::instant precise_now() noexcept { return now(); }
-  template <class ConditionVariable, class Lock>
-  static void wait_until(ConditionVariable& cv, Lock& lock, tideover::instant t) {
-    tideover::coarse::wait_until(cv, lock, t);
-  }
-};
-
-template <class Key, class Value, class... Policies>
-using cache = tideover::ttl_cache<Key, Value, standing_clock, Policies...>;
-
-template <class Cache>
-std::shared_ptr<Cache> make(std::size_t capacity) {
-  return std::make_shared<Cache>(typename Cache::options{.capacity = capacity, .ttl = 60s},
-                                 tideover::seeded_hash(1), tideover::xoshiro(1));
-}
-
-std::vector<key_type> some_keys(std::size_t count, std::uint64_t first = 0) {
-  std::vector<key_type> keys;
-  append(keys, scan_stream(first), count);
-  for (auto& key : keys) key = scrambled(key);
-  return keys;
-}
-
-/// The keys in an order that is not the one in which they came.
-std::vector<key_type> shuffled(std::vector<key_type> keys) {
-  std::mt19937_64 draw(1);
-  for (std::size_t i = keys.size() - 1; i != 0; --i) std::swap(keys[i], keys[draw() % (i + 1)]);
-  return keys;
-}
-
-value_type value_of(key_type key) { return {key, key + 1, key + 2, key + 3, key, key, key, key}; }
 
 std::vector<std::string> texts_of(std::vector<key_type> const& keys) {
   std::vector<std::string> texts;
   for (auto const key : keys) texts.push_back(fmt::format("user:{:014}", key % 100'000'000'000'000));
   return texts;
-}
-
-/// Does the operation for each key.
-template <class Keys, class Operation>
-void each(Keys const& keys, Operation operation) {
-  for (auto const& key : keys) operation(key);
-}
-
-/// The same, but every so-manyth twice where this program is the planted variant.
-template <class Keys, class Operation>
-void each_planted(Keys const& keys, Operation operation) {
-#if TIDEOVER_BENCHMARK_PLANT_EVERY
-  std::size_t left = TIDEOVER_BENCHMARK_PLANT_EVERY;
-  for (auto const& key : keys) {
-    operation(key);
-    if (--left != 0) continue;
-    left = TIDEOVER_BENCHMARK_PLANT_EVERY;
-    operation(key);
-  }
-#else
-  each(keys, operation);
-#endif
-}
-
-void nothing() {}
-
-template <class Cache, bool Planted = false>
-operation get_hit(std::string name, std::size_t count = entries) {
-  auto const c = make<Cache>(count + count / 2);
-  auto const keys = some_keys(count);
-  for (auto const key : keys) c->put(key, value_of(key));
-  return {std::move(name), count == entries ? "list_map get" : "", count, nothing,
-          [c, asked = shuffled(keys)] {
-            auto const get = [&](key_type key) { keep(c->get(key)); };
-            if constexpr (Planted) {
-              each_planted(asked, get);
-            } else {
-              each(asked, get);
-            }
-          }};
 }
 
 template <class Cache>
@@ -241,8 +139,8 @@ std::vector<operation> operations() {
   using by_one = cache<key_type, value_type, tideover::single_threaded>;
   using texts = cache<std::string, std::string>;
   std::vector<operation> all;
-  all.push_back(get_hit<by_default, true>(planted));
-  all.push_back(get_hit<by_default>("get hit of 100000, default", 100'000));
+  all.push_back(planted_operation());
+  all.push_back(get_hit<by_default>("get hit of 100000, default", 100'000, each));
   all.push_back(get_miss<by_default>("get miss, default"));
   all.push_back(put_new<by_default>("put new, evicting, default"));
   all.push_back(put_replace<by_default>("put replacing, default"));
@@ -250,7 +148,7 @@ std::vector<operation> operations() {
   all.push_back(erase<by_default>("erase, default"));
   all.push_back(text_get<texts>("get hit of text, default"));
   all.push_back(text_replace<texts>("put replacing text, default"));
-  all.push_back(get_hit<by_one>("get hit, single_threaded"));
+  all.push_back(get_hit<by_one>("get hit, single_threaded", entries, each));
   all.push_back(get_miss<by_one>("get miss, single_threaded"));
   all.push_back(put_new<by_one>("put new, evicting, single_threaded"));
   all.push_back(put_replace<by_one>("put replacing, single_threaded"));

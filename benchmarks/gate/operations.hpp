@@ -26,5 +26,6 @@ std::vector<operation> baselines();
 
 /// The operation that the planted variant of this program does a twentieth more of.
 inline constexpr char const* planted = "get hit, default";
+operation planted_operation();
 
 }  // namespace bench::gate

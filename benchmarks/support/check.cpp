@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: BSL-1.0
 
 // A benchmark is worth what its tools are worth: this checks the trace reader, the key streams, the
-// statistics and the peers against figures that are known otherwise. Prints what failed; exits non-zero.
+// statistics, the verdicts and the peers against figures that are known otherwise. Prints what failed; exits
+// non-zero.
 
 #include "peers/list_map_lru.hpp"
 #include "peers/queue_fifo.hpp"
+#include "support/crew.hpp"
 #include "support/paired.hpp"
 #include "support/report.hpp"
 #include "support/statistics.hpp"
 #include "support/streams.hpp"
 #include "support/trace.hpp"
+#include "support/verdicts.hpp"
 
 #include <fmt/format.h>
 
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -23,6 +27,7 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <unordered_set>
 #include <vector>
 
@@ -151,6 +156,31 @@ void check_statistics() {
         scripted(), [] {}, [] {});
   expect_near(pairs.ratio_to(0).median, 1.5, 1e-12, "median of the paired ratios 2 and 1");
   expect_near(pairs.seconds(0).median, 3, 1e-12, "median seconds of the subject");
+  pairs.add({8, 2});
+  expect_near(pairs.ratio_to(0).median, 2, 1e-12, "median of the paired ratios 2, 1 and 4");
+  expect_near(pairs.ratio(1, 0).median, .5, 1e-12, "the same the other way round");
+}
+
+void check_verdicts() {
+  bench::verdicts verdicts;
+  verdicts.goal("a", "1", true);
+  verdicts.goal("b", "2", false);
+  verdicts.floor("c", "3", true);
+  verdicts.skipped("d", "not here");
+  expect(verdicts.floors_hold(), "a goal that is missed breaks no floor");
+  verdicts.floor("e", "5", false);
+  expect(!verdicts.floors_hold(), "a floor that is broken is");
+}
+
+void check_crew() {
+  bench::crew three(3);
+  for (int again = 0; again != 100; ++again) {
+    std::array<std::thread::id, 3> by{};
+    three.run([&](std::size_t t) { by.at(t) = std::this_thread::get_id(); });
+    expect(by[0] == std::this_thread::get_id(), "the calling thread is one of the crew");
+    expect(by[1] != by[0] && by[2] != by[0] && by[1] != by[2], "each part has a thread of its own");
+    expect(by[1] != std::thread::id() && by[2] != std::thread::id(), "all parts are done when run returns");
+  }
 }
 
 void check_report() {
@@ -206,6 +236,8 @@ void check_peers() {
   expect(timed.get_or_compute(1, [](int key) { return key + 1; }) == 2, "list_map_lru computes on a miss");
   expect(timed.get(1) == 2, "list_map_lru keeps what it computed");
   expect(timed.size() == 1, "list_map_lru freed the expired entry");
+  expect(timed.erase(1) && !timed.erase(1), "list_map_lru erases once");
+  expect(!timed.get(1) && timed.size() == 0, "list_map_lru: absent once erased");
 }
 
 }  // namespace
@@ -214,6 +246,8 @@ int main() {
   check_traces();
   check_streams();
   check_statistics();
+  check_verdicts();
+  check_crew();
   check_report();
   check_peers();
   if (failures == 0) fmt::print("the tools of the benchmarks are sound\n");

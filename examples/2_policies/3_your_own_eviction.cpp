@@ -3,6 +3,7 @@
 // leaves.
 #include <tideover/ttl_cache.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 
@@ -38,6 +39,21 @@ class second_chance {
     }
   }
 
+  // In which order entries would leave, for `hottest`, `coldest` and snapshots: may be left out.
+  static constexpr std::size_t queues = 1;
+  static constexpr unsigned turns = 2;
+  tideover::eviction_queue queue(std::size_t) const noexcept {
+    return {"queue", queue_.front(), queue_.back()};
+  }
+  template <class Hooks>
+  static std::size_t queue_of(Hooks, tideover::entry_id) noexcept {
+    return 0;
+  }
+  template <class Hooks>
+  static unsigned turn(Hooks hooks, tideover::entry_id id) noexcept {
+    return hooks.relaxed(hooks[id].used).load();  // it is passed over once
+  }
+
  private:
   tideover::entry_list queue_;
 };
@@ -48,6 +64,8 @@ int main() {
   cache.put(2, 2);
   cache.get(1);
   cache.put(3, 3);
+  for (auto const& [key, value] : cache.coldest(1)) std::printf("%d leaves next\n", key);
   std::printf("1 %s, 2 %s\n", cache.contains(1) ? "stays" : "left", cache.contains(2) ? "stays" : "left");
 }
+// expect: 3 leaves next
 // expect: 1 stays, 2 left

@@ -70,7 +70,12 @@ namespace tideover::inline v0 {
 /// written as. Here for text (as it is), integers, enumerations, bool, float and double (lowest byte first,
 /// the same on every machine). Specialise it for your own types, or pass an object with the same members.
 template <class T>
-struct snapshot_codec;
+struct snapshot_codec {
+  static constexpr bool exists = !std::is_same_v<T, T>;
+  static_assert(exists, "tideover: no snapshot codec for this type; see tideover::snapshot_codec");
+  static void write(T const&, std::string&);
+  static std::optional<T> read(std::string_view);
+};
 
 template <class C, class T>
 concept snapshot_codec_for = requires(C const& c, T const& x, std::string& to, std::string_view from) {

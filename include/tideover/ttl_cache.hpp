@@ -335,19 +335,15 @@ class ttl_cache {
              std::invocable<F&, Key const&, Value const&, entry_details const&>)
   std::size_t coldest(std::size_t n, F f);
   /// The same, as copies.
-  template <class V = Value>
-    requires(std::copy_constructible<Key>&& std::copy_constructible<V>)
-  std::vector<std::pair<Key, V>> hottest(std::size_t n) {
-    std::vector<std::pair<Key, V>> all;
-    hottest(n, [&](Key const& key, V const& value) { all.emplace_back(key, value); });
-    return all;
+  template <class K = Key, class V = Value>
+    requires(std::copy_constructible<K>&& std::copy_constructible<V>)
+  std::vector<std::pair<K, V>> hottest(std::size_t n) {
+    return copies<std::vector<std::pair<K, V>>>(n, true);
   }
-  template <class V = Value>
-    requires(std::copy_constructible<Key>&& std::copy_constructible<V>)
-  std::vector<std::pair<Key, V>> coldest(std::size_t n) {
-    std::vector<std::pair<Key, V>> all;
-    coldest(n, [&](Key const& key, V const& value) { all.emplace_back(key, value); });
-    return all;
+  template <class K = Key, class V = Value>
+    requires(std::copy_constructible<K>&& std::copy_constructible<V>)
+  std::vector<std::pair<K, V>> coldest(std::size_t n) {
+    return copies<std::vector<std::pair<K, V>>>(n, false);
   }
 
   /// Frees all that has expired, and what is of an older generation, and returns how much that was.
@@ -488,6 +484,11 @@ class ttl_cache {
       return {};
     }
   }
+  /// The clock takes about as long as the bucket takes to come.
+  instant now_before_lookup(shard_type const& s, std::uint64_t hash) const noexcept {
+    s.prefetch(hash);
+    return now();
+  }
   bool overweight() const noexcept {
     return weighs && total_weight_.load(std::memory_order_relaxed) > max_weight();
   }
@@ -574,6 +575,13 @@ class ttl_cache {
   void for_each_pinned(F f);
   template <class F>
   std::size_t for_each_in_order(std::size_t n, bool hottest, F& f);
+  template <class Pairs>
+  Pairs copies(std::size_t n, bool hottest) {
+    Pairs all;
+    auto const add = [&](Key const& key, Value const& value) { all.emplace_back(key, value); };
+    for_each_in_order(n, hottest, add);
+    return all;
+  }
   template <class F>
   bool show(shard_type& s, entry_id id, std::optional<std::uint32_t> hash, F& f);
   entry_details details_of(shard_type& s, entry_id id, instant t) const;
@@ -755,8 +763,8 @@ bool ttl_cache<Key, Value, Policies...>::store(K&& key, Value&& value, put_optio
   }
   tags_on_the_way const tags(*this, key, value, o.tags);
   std::uint64_t const hash = hashing_(key);
-  instant const t = now();
   shard_type& s = shard_of(hash);
+  instant const t = now_before_lookup(s, hash);
   detail::removed_chain gone;
   entry_id rewritten = no_entry;
   std::optional<Value> before;
@@ -855,8 +863,8 @@ template <class Key, class Value, class... Policies>
 template <class K, class Also>
 bool ttl_cache<Key, Value, Policies...>::remove(K const& key, Also also) {
   std::uint64_t const hash = hashing_(key);
-  instant const t = now();
   shard_type& s = shard_of(hash);
+  instant const t = now_before_lookup(s, hash);
   detail::removed_chain gone;
   bool found = false;
   {
@@ -882,8 +890,8 @@ std::optional<Value> ttl_cache<Key, Value, Policies...>::get(
     K const& key) requires std::copy_constructible<Value> {
   auto&& wanted = lookup_key(key);
   std::uint64_t const hash = hashing_(wanted);
-  instant const t = now();
   shard_type& s = shard_of(hash);
+  instant const t = now_before_lookup(s, hash);
   if constexpr (reads_without_lock) {
     reading const at(s, hashing_, hash, wanted, expiry_, t);
     if (at.came_to == detail::read_outcome::live) return copied(s, at, t);
@@ -949,8 +957,8 @@ template <class K>
 cache_explanation ttl_cache<Key, Value, Policies...>::explain(K const& key) const {
   auto&& wanted = lookup_key(key);
   std::uint64_t const hash = hashing_(wanted);
-  instant const t = now();
   shard_type& s = shard_of(hash);
+  instant const t = now_before_lookup(s, hash);
   cache_explanation e;
   e.shard = static_cast<std::size_t>(&s - shards_);
   lock_type lock(s.mutex);
@@ -984,8 +992,8 @@ template <class K, class F>
 bool ttl_cache<Key, Value, Policies...>::look(K const& key, F f) const {
   auto&& wanted = lookup_key(key);
   std::uint64_t const hash = hashing_(wanted);
-  instant const t = now();
   shard_type& s = shard_of(hash);
+  instant const t = now_before_lookup(s, hash);
   if constexpr (reads_without_lock) {
     reading const at(s, hashing_, hash, wanted, expiry_, t);
     bool const live = at.came_to == detail::read_outcome::live;
@@ -1005,8 +1013,8 @@ template <class K, class Visitor>
 bool ttl_cache<Key, Value, Policies...>::visit(K const& key, Visitor&& visitor) {
   auto&& wanted = lookup_key(key);
   std::uint64_t const hash = hashing_(wanted);
-  instant const t = now();
   shard_type& s = shard_of(hash);
+  instant const t = now_before_lookup(s, hash);
   if constexpr (reads_without_lock) {
     reading at(s, hashing_, hash, wanted, expiry_, t);
     parting const end(s, at);
@@ -1272,7 +1280,7 @@ auto ttl_cache<Key, Value, Policies...>::obtain(K&& key, F& compute, Deadline co
     typename Exit::template type<Read> {
   std::uint64_t const hash = hashing_(key);
   shard_type& s = shard_of(hash);
-  instant t = now();
+  instant t = now_before_lookup(s, hash);
   if constexpr (reads_without_lock) {
     reading at(s, hashing_, hash, key, expiry_, t);
     std::conditional_t<Read::under_lock, no_parting, parting> const end(s, at);
@@ -1852,8 +1860,8 @@ std::size_t ttl_cache<Key, Value, Policies...>::coldest(std::size_t n, F f) {
   return for_each_in_order(n, false, f);
 }
 
-/// Lists the entries of each shard, and shows them in turn. What is not listed, because it came or moved
-/// meanwhile, is shown at the end, if there is room for it.
+/// Lists the entries of each shard, and shows them in turn. Where all were asked for, what is not listed
+/// because it came or moved meanwhile is shown at the end.
 template <class Key, class Value, class... Policies>
 template <class F>
 std::size_t ttl_cache<Key, Value, Policies...>::for_each_in_order(std::size_t n, bool hottest, F& f) {
@@ -1887,7 +1895,7 @@ std::size_t ttl_cache<Key, Value, Policies...>::for_each_in_order(std::size_t n,
   }
   for (std::size_t i = 0; i != shard_count_ && shown != n; ++i) {
     shard_type& s = shards_[i];
-    for (entry_id id = 0, used = 1; id < used && shown != n;) {
+    for (entry_id id = 0, used = walks[i].is_cut() ? 0 : 1; id < used && shown != n;) {
       bool missed = false;
       {
         lock_type lock(s.mutex);

@@ -152,3 +152,4 @@ TEST_CASE("members may be named where functions are expected") {
 
 template class tideover::ttl_cache<int, std::unique_ptr<int>>;
 template class tideover::ttl_cache<std::string, std::string>;
+template class tideover::ttl_cache<std::string, std::string, tideover::tagged, tideover::negative_results>;

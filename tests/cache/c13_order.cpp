@@ -142,6 +142,20 @@ TEMPLATE_TEST_CASE("C13: those that leave next were among the coldest", "[C13]",
   CHECK(cold * 10 > left * 8);
 }
 
+TEST_CASE("C13: a few of many take little memory, though all have to be looked at", "[C13]") {
+  REQUIRE(allocation_counter::works());
+  manual_clock clock;
+  int_cache<s3_fifo, one_mutex> cache(sized(200'000), clock);
+  for (int key = 0; key < 100'000; ++key) cache.put(key, key);
+  for (int key = 0; key < 100'000; ++key) cache.get(key), cache.get(key);  // none leaves in the first turn
+  keys cold;
+  cold.reserve(5);
+  allocation_counter const counter;
+  cache.coldest(5, [&](int const& key, int const&) { cold.push_back(key); });
+  CHECK(counter.bytes() < 100'000);
+  CHECK(cold == keys{0, 1, 2, 3, 4});
+}
+
 TEST_CASE("C13: several shards give their first ones in turn", "[C13]") {
   manual_clock clock;
   int_cache<lru, sharded<4>> cache(sized(4 * 2048), clock);

@@ -82,6 +82,12 @@ class hash_index {
     });
   }
 
+  /// Has the bucket of that hash brought near, for a lookup to come; as `read`, at any time.
+  void prefetch(std::uint64_t hash) const noexcept {
+    table const* const t = table_.load(std::memory_order_acquire);
+    if (t != nullptr) __builtin_prefetch(t->buckets() + home(*t, lower(hash)));
+  }
+
   /// The same without the lock, while others write. `protect(id)` keeps the entry from being taken apart from
   /// then on, if it is still in its place afterwards; only then `matches(id)` is asked. What was there all
   /// the while is found. `unsure_entry` if writers changed what was looked at again and again.

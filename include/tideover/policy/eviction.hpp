@@ -127,6 +127,12 @@ concept takes_capacity_quietly = !requires(E & e) {
   noexcept;
 };
 
+template <class E>
+concept linked_hook_of = requires(typename E::hook& hook) {
+  hook.links.previous;
+  hook.links.next;
+};
+
 }  // namespace detail
 
 template <class E>
@@ -165,7 +171,9 @@ struct eviction_queue {
 /// be const, and change nothing. A policy without queues has no order.
 template <class E>
 concept ordered_eviction_policy = eviction_policy<E> &&
-    requires(E const& e, detail::hooks_archetype<typename E::hook> hooks, entry_id id) {
+    (E::queues == 0 || detail::linked_hook_of<E>)&&requires(E const& e,
+                                                            detail::hooks_archetype<typename E::hook> hooks,
+                                                            entry_id id) {
   { E::queues } -> std::convertible_to<std::size_t>;
   { E::turns } -> std::convertible_to<unsigned>;
   { e.queue(std::size_t{}) }

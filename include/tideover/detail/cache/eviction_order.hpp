@@ -37,7 +37,10 @@ class eviction_walk {
   /// Without the lock; may throw.
   void make_room() {
     if (found_.capacity() - found_.size() >= at_once) return;
-    if (found_.size() > 2 * std::min(most_, no_limit) + 4 * at_once) prune();
+    if (found_.size() > 2 * std::min(most_, no_limit) + 4 * at_once) {
+      prune();
+      return;  // half of it is free again
+    }
     found_.reserve(std::max(2 * found_.capacity(), found_.size() + at_once));
   }
   /// With the lock, after `make_room`: meets some entries, and lists those for which `wanted(id)`. False at
@@ -59,6 +62,8 @@ class eviction_walk {
       return true;
     });
   }
+  /// Whether there may be more than were asked for.
+  bool is_cut() const noexcept { return found_.size() >= most_; }
   /// In order, once the walk is at its end.
   void finish() { prune(); }
   std::vector<listed_entry> const& result() const noexcept { return found_; }

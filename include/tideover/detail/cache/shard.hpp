@@ -306,6 +306,9 @@ class alignas(cache_line) cache_shard {
     return n;
   }
 
+  /// At any time, without the lock: a lookup of that hash follows.
+  void prefetch(std::uint64_t hash) const noexcept { index_.prefetch(hash); }
+
   /// The lower half of the hash of its key.
   std::uint32_t hash_of(entry_id id) const noexcept {
     if constexpr (node::keeps_hash) {
