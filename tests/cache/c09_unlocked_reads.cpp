@@ -3,6 +3,8 @@
 #include "support/counted.hpp"
 
 #include <tideover/detail/hazard.hpp>
+#include <tideover/policy/eviction/s3_fifo.hpp>
+#include <tideover/policy/eviction/sieve.hpp>
 #include <tideover/policy/eviction/steered.hpp>
 #include <tideover/policy/negative.hpp>
 
@@ -281,6 +283,29 @@ TEST_CASE("C8: reads are counted when their threads have ended, and in the destr
     CHECK(adds_up(cache.stats()));
   }
   CHECK(counted::live() == alive);
+}
+
+TEMPLATE_TEST_CASE("C9: each way to read a value without a lock is a use of it, and looking is none", "[C9]",
+                   tideover::sieve, tideover::s3_fifo) {
+  using used_cache = tideover::ttl_cache<int, counted, TestType, manual_clock>;
+  auto const survives = [](auto read) {
+    used_cache cache(sized(20));
+    cache.put(0, counted(0));
+    read(cache), read(cache), read(cache);
+    // Enough for one that was not used to have left long ago.
+    for (int key = 1; key != 60 && cache.contains(0); ++key) cache.put(key, counted(key));
+    std::size_t n = 0;
+    cache.for_each([&](int const& key, counted const&) { n += key == 0; });
+    return n == 1;
+  };
+  auto const one = [] { return counted(1); };
+  bool const without = survives([](used_cache&) {});
+  CHECK_FALSE(without);
+  CHECK(survives([](used_cache& c) { c.peek(0), c.contains(0), c.remaining_life(0); }) == without);
+  CHECK(survives([](used_cache& c) { c.get(0); }));
+  CHECK(survives([](used_cache& c) { c.visit(0, [](counted const&) {}); }));
+  CHECK(survives([&](used_cache& c) { c.get_or_compute(0, one); }));
+  CHECK(survives([&](used_cache& c) { c.visit_or_compute(0, one, [](counted const&) {}); }));
 }
 
 TEST_CASE("C13: a value that is visited without a lock is in use", "[C13]") {
