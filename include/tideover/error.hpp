@@ -31,6 +31,8 @@ enum class errc : int {
   closed,
   /// A bounded queue has no room.
   queue_full,
+  /// A circuit breaker let the call not through; `failure::retry_after` says when it will, if that is known.
+  circuit_open,
 };
 
 namespace detail {
@@ -61,6 +63,9 @@ class error_category_type final : public std::error_category {
         return "closed: the component no longer takes work; use it before it is closed";
       case errc::queue_full:
         return "queue full: no room for more work; shed load, retry later or raise the bound";
+      case errc::circuit_open:
+        return "circuit open: the breaker rejects calls while what it guards fails; "
+               "use a fallback, or retry after the time that the failure says";
     }
     return "unknown tideover error " + std::to_string(value);
   }
@@ -76,6 +81,7 @@ class error_category_type final : public std::error_category {
       case errc::invalid_argument:
         return std::errc::invalid_argument;
       case errc::queue_full:
+      case errc::circuit_open:
         return std::errc::resource_unavailable_try_again;
       case errc::computation_failed:
       case errc::closed:
