@@ -124,8 +124,8 @@ class alignas(cache_line) circuit_breaker {
 
   // ---- Making one -----------------------------------------------------------------------------------------
 
-  /// The options, `({})` for the defaults, or a preset, then objects of the policies named above that have state, in any order. Throws
-  /// `error` (errc::invalid_argument) naming field, value and bounds.
+  /// The options, `({})` for the defaults, or a preset, then objects of the policies named above that have
+  /// state, in any order. Throws `error` (errc::invalid_argument) naming field, value and bounds.
   template <class... P>
     requires(detail::is_one_of<P, trip_type, open_duration_type, recovery_type, classifier_type, clock_type,
                                listener_type, locking_type, rng_type, accounting_type>&&...)
@@ -160,7 +160,7 @@ class alignas(cache_line) circuit_breaker {
   template <class F>
     requires detail::breaker_callable<F> detail::call_type<F> call(F&& f) {
       auto const head = enter_or_throw();
-      return run_or_throw(std::forward<F>(f), head, detail::no_deadline{});
+      return run_or_throw(std::forward<F>(f), head, detail::no_caller_deadline{});
     }
   template <class F>
     requires detail::breaker_callable<F> detail::call_type<F> call(F&& f, deadline const& until) {
@@ -173,7 +173,8 @@ class alignas(cache_line) circuit_breaker {
   template <class F, class Fallback>
     requires(detail::breaker_callable<F>&& detail::breaker_fallback<Fallback, F>)
   detail::call_type<F> call(F&& f, Fallback&& fallback) {
-    return run_or_fall_back(std::forward<F>(f), std::forward<Fallback>(fallback), detail::no_deadline{});
+    return run_or_fall_back(std::forward<F>(f), std::forward<Fallback>(fallback),
+                            detail::no_caller_deadline{});
   }
   template <class F, class Fallback>
     requires(detail::breaker_callable<F>&& detail::breaker_fallback<Fallback, F>)
@@ -185,7 +186,7 @@ class alignas(cache_line) circuit_breaker {
   /// the exception of `f` as the cause of errc::computation_failed, or of its own code if it has one.
   template <class F>
     requires detail::breaker_callable<F> detail::try_type<F> try_call(F&& f) {
-      return run_or_return(std::forward<F>(f), detail::no_deadline{});
+      return run_or_return(std::forward<F>(f), detail::no_caller_deadline{});
     }
   template <class F>
     requires detail::breaker_callable<F> detail::try_type<F> try_call(F&& f, deadline const& until) {
@@ -454,7 +455,7 @@ class alignas(cache_line) circuit_breaker {
     } else {
       o = by_result{}(value);
     }
-    if constexpr (!std::is_same_v<Until, detail::no_deadline>) {
+    if constexpr (!std::is_same_v<Until, detail::no_caller_deadline>) {
       // The caller's own doing says nothing of whom it called.
       if (o == call_outcome::failure && (until.stop.stop_requested() || until.passed(clock_.precise_now()))) {
         return call_outcome::ignored;

@@ -35,9 +35,9 @@ struct absent {
 };
 
 /// The caller said no deadline: then nobody looks for one.
-struct no_deadline {};
+struct no_caller_deadline {};
 
-inline deadline earlier(no_deadline, instant at) { return {at, {}}; }
+inline deadline earlier(no_caller_deadline, instant at) { return {at, {}}; }
 inline deadline earlier(deadline const& until, instant at) { return {std::min(until.at, at), until.stop}; }
 
 template <class F>
