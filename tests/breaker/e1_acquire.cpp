@@ -5,7 +5,8 @@ namespace {
 using breaker = circuit_breaker<manual_clock>;
 }
 
-TEST_CASE("E1: closed gives permits; open rejects and says for how long; at that very instant one probe passes") {
+TEST_CASE(
+    "E1: closed gives permits; open rejects and says for how long; at that very instant one probe passes") {
   manual_clock clock;
   clock.advance(123'457ns);  // not on the grid of anything
   breaker b({.failure_threshold = 3, .recovery_timeout = 30s}, clock);

@@ -109,7 +109,8 @@ TEST_CASE("E2: shares are exact: 7 of 100 is 7 %, 6 are not") {
   }
 }
 
-TEST_CASE("E3: a permit that dies is ignored; a moved-from one says nothing; assigning drops what was there") {
+TEST_CASE(
+    "E3: a permit that dies is ignored; a moved-from one says nothing; assigning drops what was there") {
   manual_clock clock;
   breaker b({.failure_threshold = 1, .recovery_timeout = 1s}, clock);
   fail_times(b, 1);
@@ -219,7 +220,8 @@ TEST_CASE("a slice of a time window that is full halves its counts: the share st
 TEST_CASE("the throttle turns away in proportion, and never more than it may") {
   manual_clock clock;
   circuit_breaker<tideover::adaptive_throttle, manual_clock> b(
-      {.min_calls = 10, .window = 120s, .throttle_factor = 2, .throttle_most = 0.9}, clock, tideover::xoshiro(1));
+      {.min_calls = 10, .window = 120s, .throttle_factor = 2, .throttle_most = 0.9}, clock,
+      tideover::xoshiro(1));
   succeed_times(b, 50);
   fail_times(b, 50);
   CHECK(admits(b));  // half succeed: (100 - 2 * 50) / 101 is 0

@@ -17,7 +17,7 @@
 ///
 ///     state 3 | generation 24 | attempt 5 | payload 32          from the lowest bit
 ///     closed, ramping   failures in a row 32
-///     open              the time until which, in units of 2^28 ns since the breaker was made, rounded down
+///     open              the time until which, in units of 2^28 ns, rounded down
 ///     half open         probes out 10 | succeeded 11 | failed 11
 ///     observing         failures in a row 31 | told that it would open 1
 ///
@@ -27,6 +27,9 @@
 ///            right after; until then the time is taken to be the end of its unit, 0.27 s late at most.
 ///     term   generation 24 | when the lease or ramp ends, in units of 2^20 ns (1.05 ms), rounded up. Raised
 ///            before a probe is let through, never after; by whoever looks first, once a ramp begins.
+///
+/// Times count from ten years before the breaker was made, should its clock be set back, and to 26 years
+/// after; what lies beyond is for ever.
 ///
 /// Generations are counted modulo 2^24: a permit that outlives exactly a multiple of 16,777,216 changes would
 /// be taken for a present one.
@@ -126,7 +129,7 @@ class breaker_machine {
   /// A clock that lies further back than this, against what it said before, has been set back.
   static constexpr std::chrono::nanoseconds set_back = std::chrono::seconds(1);
 
-  explicit breaker_machine(instant made) noexcept : made_(made) {}
+  explicit breaker_machine(instant made) noexcept : origin_(made - years * 10) {}
 
   breaker_word look() const noexcept { return {word_.load(std::memory_order_acquire)}; }
 
@@ -312,8 +315,8 @@ class breaker_machine {
     if (w.payload() == ~0u) return instant::max();
     std::uint64_t const rest = rest_.load(std::memory_order_acquire);
     std::uint64_t const below = tag_of(rest, rest_bits) == w.generation() ? rest & rest_mask : rest_mask + 1;
-    return made_ + std::chrono::nanoseconds(
-                       static_cast<std::int64_t>((std::uint64_t{w.payload()} << rest_bits) + below));
+    return origin_ + std::chrono::nanoseconds(
+                         static_cast<std::int64_t>((std::uint64_t{w.payload()} << rest_bits) + below));
   }
 
   /// Level k of `steps` lets k / (steps + 1) through; the levels are of equal length.
@@ -328,6 +331,7 @@ class breaker_machine {
  private:
   template <class T>
   using cell = typename Locking::template cell<T>;
+  static constexpr std::chrono::nanoseconds years = std::chrono::hours(24 * 365);
   static constexpr unsigned rest_bits = 28;
   static constexpr std::uint64_t rest_mask = (std::uint64_t{1} << rest_bits) - 1;
   static constexpr unsigned term_bits = 40;
@@ -359,18 +363,18 @@ class breaker_machine {
     }
   }
 
-  std::uint64_t since_made(instant t) const noexcept {
-    return static_cast<std::uint64_t>(std::max<std::int64_t>((t - made_).count(), 0));
+  std::uint64_t since_origin(instant t) const noexcept {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>((t - origin_).count(), 0));
   }
   breaker_word open(breaker_word w, instant now, std::chrono::nanoseconds open_for) const noexcept {
-    std::uint64_t const units = since_made(now + open_for) >> rest_bits;
+    std::uint64_t const units = since_origin(now + open_for) >> rest_bits;
     return w.next(breaker_state::open, next_attempt(w),
                   static_cast<std::uint32_t>(std::min<std::uint64_t>(units, ~0u)));
   }
   /// Writes what the word had no room for; by the thread that opened, for no other knows it.
   void publish(breaker_word opened, instant now, std::chrono::nanoseconds open_for) noexcept {
     span_.store(open_for.count(), std::memory_order_relaxed);  // seen by who acquires the rest
-    replace(rest_, rest_bits, opened.generation(), since_made(now + open_for) & rest_mask);
+    replace(rest_, rest_bits, opened.generation(), since_origin(now + open_for) & rest_mask);
   }
 
   /// A clock that was set back counts as standing still: the time that is left is never more than it was in
@@ -380,11 +384,11 @@ class breaker_machine {
     if (tag_of(rest_.load(std::memory_order_acquire), rest_bits) != w.generation()) return true;
     std::chrono::nanoseconds const span(span_.load(std::memory_order_relaxed));
     if (until - now <= span || until - now - span <= set_back) return true;
-    std::uint64_t const units = since_made(now + span) >> rest_bits;
+    std::uint64_t const units = since_origin(now + span) >> rest_bits;
     breaker_word const again = w.with(static_cast<std::uint32_t>(std::min<std::uint64_t>(units, ~0u)));
     if (!exchange(w, again)) return false;
     w = again;
-    replace(rest_, rest_bits, w.generation(), since_made(now + span) & rest_mask);
+    replace(rest_, rest_bits, w.generation(), since_origin(now + span) & rest_mask);
     return true;
   }
 
@@ -393,11 +397,11 @@ class breaker_machine {
     std::uint64_t seen = term_.load(std::memory_order_acquire);
     if (tag_of(seen, term_bits) != g) {
       raise(g, now + length);
-      return made_ +
+      return origin_ +
              std::chrono::nanoseconds(static_cast<std::int64_t>(term_ticks(now + length) << term_shift));
     }
     instant const end =
-        made_ + std::chrono::nanoseconds(static_cast<std::int64_t>((seen & term_mask) << term_shift));
+        origin_ + std::chrono::nanoseconds(static_cast<std::int64_t>((seen & term_mask) << term_shift));
     if (end - now <= length || end - now - length <= set_back) return end;
     // The clock was set back: as in stand_still. Failing means that somebody else has seen to it.
     term_.compare_exchange_weak(seen, word_for(term_bits, g, term_ticks(now + length)),
@@ -415,7 +419,7 @@ class breaker_machine {
                                           std::memory_order_relaxed));
   }
   std::uint64_t term_ticks(instant end) const noexcept {
-    std::uint64_t const ns = since_made(end);
+    std::uint64_t const ns = since_origin(end);
     std::uint64_t const up = (ns >> term_shift) + ((ns & ((1u << term_shift) - 1)) != 0 ? 1 : 0);
     return std::min(up, term_mask);
   }
@@ -436,7 +440,7 @@ class breaker_machine {
   cell<std::uint64_t> rest_{0};
   cell<std::uint64_t> term_{0};
   cell<std::int64_t> span_{0};
-  instant made_;
+  instant origin_;
 };
 
 }  // namespace tideover::inline v0::detail
