@@ -297,7 +297,7 @@ class alignas(cache_line) circuit_breaker {
         d = b.ask_open_for(base, attempt);
 #endif
         if (d.count() >= 0) return d;
-        b.duration_failures_.fetch_add(1, std::memory_order_relaxed);
+        count(b.duration_failures_);
         return base;
       }
     }
@@ -394,14 +394,14 @@ class alignas(cache_line) circuit_breaker {
           return {true, w.head(), {}};
         }
         statistics_.record_turned_away(w.generation(), now);
-        rejected_.fetch_add(1, std::memory_order_relaxed);
+        count(rejected_);
         return {false, 0, {}};
       }
     }
     if (w.state() == breaker_state::observing) return {true, w.head(), {}};
     surroundings around{*this};
     auto const a = machine_.acquire(clock_.now(), rules(), around);
-    if (!a.admitted) rejected_.fetch_add(1, std::memory_order_relaxed);
+    if (!a.admitted) count(rejected_);
     if (a.change) tell(a.change);
     return {a.admitted, a.head, a.retry_after};
   }
@@ -472,7 +472,7 @@ class alignas(cache_line) circuit_breaker {
       try {
         return classifier_(end);
       } catch (...) {
-        classifier_failures_.fetch_add(1, std::memory_order_relaxed);
+        count(classifier_failures_);
         return call_outcome::failure;
       }
 #else
@@ -612,13 +612,12 @@ class alignas(cache_line) circuit_breaker {
   // ---- Out ------------------------------------------------------------------------------------------------
 
   void report(std::uint32_t head, call_outcome o, began_type began) noexcept {
-    if constexpr (counts) {
-      if (o == call_outcome::success) successes_.fetch_add(1, std::memory_order_relaxed);
-    }
     if constexpr (in_word) {
       // Nothing has changed since, and there is no failure to forget.
-      if (o == call_outcome::success && machine_.look() == detail::breaker_word{head}) [[likely]]
+      if (o == call_outcome::success && machine_.look() == detail::breaker_word{head}) [[likely]] {
+        if (detail::breaker_word::state_of(head) != breaker_state::disabled) count_success();
         return;
+      }
       report_slowly(head, o);
     } else {
       detail::breaker_word const w = machine_.look();
@@ -633,7 +632,7 @@ class alignas(cache_line) circuit_breaker {
   void record(detail::breaker_word w, bool failed, began_type began) noexcept {
     trip_sample sample{failed, was_slow(began), {}};
     if constexpr (trip_type::reads_clock) sample.at = clock_.now();
-    if (failed) failures_.fetch_add(1, std::memory_order_relaxed);
+    failed ? count(failures_) : count_success();
     if (statistics_.record(w.generation(), sample)) [[unlikely]]
       trip(w);
   }
@@ -668,16 +667,18 @@ class alignas(cache_line) circuit_breaker {
           return;  // disabled: nothing is recorded
       }
     }
-    if (r.stale) {
-      if constexpr (counts) {
-        if (o == call_outcome::success) successes_.fetch_sub(1, std::memory_order_relaxed);
-      }
-      stale_.fetch_add(1, std::memory_order_relaxed);
-      return;
-    }
-    if (o == call_outcome::failure) failures_.fetch_add(1, std::memory_order_relaxed);
-    if (o == call_outcome::ignored) ignored_.fetch_add(1, std::memory_order_relaxed);
+    if (r.stale) return count(stale_);
+    if (o == call_outcome::success) count_success();
+    if (o == call_outcome::failure) count(failures_);
+    if (o == call_outcome::ignored) count(ignored_);
     tell(r.change);
+  }
+  template <class Counter>
+  static void count(Counter& c) noexcept {
+    c.fetch_add(1, std::memory_order_relaxed);
+  }
+  void count_success() noexcept {
+    if constexpr (counts) count(successes_);
   }
 
   void count_lent([[maybe_unused]] std::int32_t n) noexcept {
@@ -701,16 +702,16 @@ class alignas(cache_line) circuit_breaker {
   void tell(detail::breaker_change const& change) noexcept {
     if (!change) return;
     if (change.cause == breaker_cause::would_open) {
-      would_have_opened_.fetch_add(1, std::memory_order_relaxed);
+      count(would_have_opened_);
     } else if (change.after.state() == breaker_state::open && change.cause != breaker_cause::reconfigured) {
-      opened_.fetch_add(1, std::memory_order_relaxed);
+      count(opened_);
     }
     if constexpr (listens) {
       events_.put(change);
       events_.drain([this](breaker_event event) {
         event.name = name();
         detail::guarded([&] { static_cast<void>(listener_.on_event(event)); }, [] {},
-                        [this] { listener_failures_.fetch_add(1, std::memory_order_relaxed); });
+                        [this] { count(listener_failures_); });
       });
     }
   }

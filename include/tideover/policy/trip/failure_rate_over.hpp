@@ -36,8 +36,11 @@ struct failure_rate_over {
     }
     bool record(std::uint32_t g, trip_sample const& sample) noexcept {
       std::uint64_t const slice = calls_.slice_at(sample.at);
-      bool const halved = calls_.add(g, slice, sample.failed);
-      if (halved) slow_.halve(g, slice);  // the share stays
+      auto const what = calls_.add(g, slice, sample.failed);
+      if (what != window::added::nothing_else) [[unlikely]] {
+        // The shares stay, and both windows hold the same slices, wherever a clock, set back, comes to.
+        what == window::added::halved_it ? slow_.halve(g, slice) : slow_.begin(g, slice);
+      }
       if (sample.slow) slow_.add(g, slice, false);
       if (!sample.failed && !sample.slow) return false;
       return limits_.reached_by(counts_at(g, slice));
@@ -47,14 +50,16 @@ struct failure_rate_over {
     }
 
    private:
+    using window = trip_parts::time_window<Locking, Buckets>;
+
     trip_counts counts_at(std::uint32_t g, std::uint64_t slice) const noexcept {
       auto const calls = calls_.sum(g, slice);
       return {calls.total, calls.marked, slow_.sum(g, slice).total};
     }
 
     trip_parts::rate_limits<Locking> limits_;
-    trip_parts::time_window<Locking, Buckets> calls_;
-    trip_parts::time_window<Locking, Buckets> slow_;
+    window calls_;
+    window slow_;
   };
 };
 

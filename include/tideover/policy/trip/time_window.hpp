@@ -55,22 +55,25 @@ class time_window {
     return here < last && last - here <= Buckets ? last : here;
   }
 
-  /// Counts one call in a slice. Returns whether the slice was full and its counts were halved.
-  bool add(std::uint32_t g, std::uint64_t slice, bool marked) noexcept {
+  /// What counting a call did to its slice besides.
+  enum class added { nothing_else, began_it, halved_it };
+  /// Counts one call in a slice.
+  added add(std::uint32_t g, std::uint64_t slice, bool marked) noexcept {
     if (last_.load(std::memory_order_relaxed) != slice) last_.store(slice, std::memory_order_relaxed);
     std::uint64_t const tag = tag_of(g, slice);
     auto& word = slices_[static_cast<std::size_t>(slice % Buckets)];
     std::uint64_t was = word.load(std::memory_order_relaxed);
     std::uint64_t now = 0;
-    bool full = false;
+    added what = added::nothing_else;
     do {
       bool const ours = (was & tag_mask) == tag;
-      if (!ours && younger<8>(generation_of(was), g & 0xFF)) return false;
+      if (!ours && younger<8>(generation_of(was), g & 0xFF)) return added::nothing_else;
       std::uint64_t const base = ours ? was : tag;
-      full = (base & count_mask) == count_mask;
+      bool const full = (base & count_mask) == count_mask;
+      what = !ours ? added::began_it : full ? added::halved_it : added::nothing_else;
       now = (full ? halved(base) : base) + 1 + (marked ? marked_one : 0);
     } while (!word.compare_exchange_weak(was, now, std::memory_order_relaxed, std::memory_order_relaxed));
-    return full;
+    return what;
   }
 
   void halve(std::uint32_t g, std::uint64_t slice) noexcept {
@@ -79,6 +82,15 @@ class time_window {
     while (
         (was & tag_mask) == tag_of(g, slice) &&
         !word.compare_exchange_weak(was, halved(was), std::memory_order_relaxed, std::memory_order_relaxed)) {
+    }
+  }
+  /// Begins a slice, empty, unless it has begun.
+  void begin(std::uint32_t g, std::uint64_t slice) noexcept {
+    auto& word = slices_[static_cast<std::size_t>(slice % Buckets)];
+    std::uint64_t was = word.load(std::memory_order_relaxed);
+    while ((was & tag_mask) != tag_of(g, slice) && !younger<8>(generation_of(was), g & 0xFF) &&
+           !word.compare_exchange_weak(was, tag_of(g, slice), std::memory_order_relaxed,
+                                       std::memory_order_relaxed)) {
     }
   }
 
