@@ -357,7 +357,7 @@ TEST_CASE("I1: I3: all interleavings: open, and reconfigured meanwhile") {
                      program{op::acquire, op::force, op::success}, good_call}});
   CHECK(e.states() > 10'000);
   CHECK(e.seen().count("stale") == 1);
-  CHECK(e.seen().count("end open") == 1);
+  CHECK(e.seen().count("end forced_open") == 1);
 }
 
 TEST_CASE("I1: I8: all interleavings: half open with several probes") {
