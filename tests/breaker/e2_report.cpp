@@ -32,7 +32,7 @@ TEST_CASE("E2: failures in a row trip it, a success between them begins anew, wh
   CHECK(b.state() == breaker_state::open);
 }
 
-TEMPLATE_TEST_CASE("E2: I5: a report of another generation changes nothing but the count of the stale", "",
+TEMPLATE_TEST_CASE("I5: E2: a report of another generation changes nothing but the count of the stale", "",
                    tideover::consecutive_failures, tideover::failure_rate_in_last<10>,
                    tideover::failure_rate_over<4>) {
   manual_clock clock;

@@ -330,7 +330,7 @@ TEST_CASE(
   CHECK(t.met.count("stale") == 1);
 }
 
-TEST_CASE("I1: I3: all interleavings: open, and its time has come") {
+TEST_CASE("I3: I1: all interleavings: open, and its time has come") {
   auto const t = explore_all(rules(1, 1, 1, 0), 10s, to_open,
                              {good_call, bad_call, dropped, {op::acquire, op::force, op::success}});
   INFO(t.plans << " plans, " << t.states << " states, " << t.ends << " ends");
