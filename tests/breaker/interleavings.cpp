@@ -315,6 +315,9 @@ tally explore_all(breaker_rules r, std::chrono::nanoseconds elapsed, std::vector
   return all;
 }
 
+/// Under tools that make everything much slower, fewer programs.
+bool slow_tools() { return number_from("TIDEOVER_MODEL_STEPS", 120'000) < 50'000; }
+
 std::vector<op> const to_open{op::acquire, op::failure};
 
 }  // namespace
@@ -331,12 +334,16 @@ TEST_CASE(
 }
 
 TEST_CASE("I3: I1: all interleavings: open, and its time has come") {
-  auto const t = explore_all(rules(1, 1, 1, 0), 10s, to_open,
-                             {good_call, bad_call, dropped, {op::acquire, op::force, op::success}});
+  program const forced{op::acquire, op::force, op::success};
+  auto const programs = slow_tools() ? std::vector<program>{bad_call, forced}
+                                     : std::vector<program>{good_call, bad_call, dropped, forced};
+  auto const t = explore_all(rules(1, 1, 1, 0), 10s, to_open, programs);
   INFO(t.plans << " plans, " << t.states << " states, " << t.ends << " ends");
   CHECK(t.states > 1000);
-  CHECK(t.met.count("end half_open") == 1);
-  CHECK(t.met.count("end closed") == 1);
+  if (!slow_tools()) {
+    CHECK(t.met.count("end half_open") == 1);
+    CHECK(t.met.count("end closed") == 1);
+  }
   CHECK(t.met.count("end open") == 1);
   CHECK(t.met.count("end forced_open") == 1);
   CHECK(t.met.count("stale") == 1);
@@ -349,7 +356,7 @@ TEST_CASE("I3: I1: all interleavings: open, and its time has come") {
 }
 
 TEST_CASE("I1: I3: all interleavings: open, and reconfigured meanwhile") {
-  if (number_from("TIDEOVER_MODEL_STEPS", 120'000) < 50'000) return;  // a big one: not under slow tools
+  if (slow_tools()) return;  // a big one
   explorer const e({rules(1, 1, 1, 0),
                     10s,
                     to_open,
