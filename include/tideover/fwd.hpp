@@ -29,6 +29,17 @@ class tag_list;
 template <class Key, class Value, class... Policies>
 class ttl_cache;
 
+struct breaker_options;
+struct breaker_event;
+struct breaker_stats;
+template <class... Policies>
+class circuit_breaker;
+template <class... Policies>
+class shared_breaker;
+struct breaker_registry_options;
+template <class Key, class... Policies>
+class breaker_registry;
+
 struct cache_key_options;
 template <class... Policies>
 class basic_cache_key;

@@ -2,10 +2,12 @@
 #pragma once
 
 /// The core in one include, for a first try; services include the headers that they use.
+#include <tideover/breaker_registry.hpp>
 #include <tideover/cache_key.hpp>
 #include <tideover/cache_snapshot.hpp>
 #include <tideover/cache_store.hpp>
 #include <tideover/cached.hpp>
+#include <tideover/circuit_breaker.hpp>
 #include <tideover/config.hpp>
 #include <tideover/deadline.hpp>
 #include <tideover/error.hpp>

@@ -21,8 +21,10 @@ namespace tideover::inline v0 {
 
 /// The axes of the library's own policies: tags, never defined. A component of yours may add its own.
 namespace axis {
+struct accounting;
 struct allocator;
 struct backoff;
+struct classifier;
 struct clock;
 struct digest;
 struct eviction;
@@ -33,8 +35,11 @@ struct listener;
 struct locking;
 struct negative;
 struct normalization;
+struct open_duration;
+struct recovery;
 struct rng;
 struct tagging;
+struct trip;
 struct weigher;
 }  // namespace axis
 
