@@ -31,6 +31,8 @@ enum class errc : int {
   closed,
   /// A bounded queue has no room.
   queue_full,
+  /// The task that was computing the value was destroyed before it came to an end, several times in a row.
+  flight_abandoned,
 };
 
 namespace detail {
@@ -61,6 +63,9 @@ class error_category_type final : public std::error_category {
         return "closed: the component no longer takes work; use it before it is closed";
       case errc::queue_full:
         return "queue full: no room for more work; shed load, retry later or raise the bound";
+      case errc::flight_abandoned:
+        return "flight abandoned: whoever computed the value went away before it was there, several times; "
+               "look for what ends those threads, then call again";
     }
     return "unknown tideover error " + std::to_string(value);
   }
@@ -79,6 +84,7 @@ class error_category_type final : public std::error_category {
         return std::errc::resource_unavailable_try_again;
       case errc::computation_failed:
       case errc::closed:
+      case errc::flight_abandoned:
         break;
     }
     return {value, *this};

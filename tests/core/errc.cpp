@@ -19,7 +19,7 @@ static_assert(!std::is_error_condition_enum_v<errc>);
 
 std::vector<errc> const all = {errc::timed_out,          errc::cancelled,        errc::recursive_computation,
                                errc::computation_failed, errc::invalid_argument, errc::closed,
-                               errc::queue_full};
+                               errc::queue_full,         errc::flight_abandoned};
 
 /// The switch is complete or the compiler warns: who adds a code is led here, to add it to `all`.
 constexpr bool known(errc e) {
@@ -31,6 +31,7 @@ constexpr bool known(errc e) {
     case errc::invalid_argument:
     case errc::closed:
     case errc::queue_full:
+    case errc::flight_abandoned:
       return true;
   }
   return false;
@@ -92,7 +93,7 @@ TEST_CASE("errc: what the standard has a condition for compares equal to it", "[
   CHECK(make_error_code(errc::recursive_computation) == std::errc::resource_deadlock_would_occur);
   CHECK(make_error_code(errc::invalid_argument) == std::errc::invalid_argument);
   CHECK(make_error_code(errc::queue_full) == std::errc::resource_unavailable_try_again);
-  for (errc const own : {errc::computation_failed, errc::closed}) {
+  for (errc const own : {errc::computation_failed, errc::closed, errc::flight_abandoned}) {
     std::error_condition const condition = make_error_code(own).default_error_condition();
     CHECK(&condition.category() == &tideover::error_category());
     CHECK(condition.value() == static_cast<int>(own));

@@ -25,6 +25,7 @@ struct allocator;
 struct backoff;
 struct clock;
 struct digest;
+struct early_refresh;
 struct eviction;
 struct executor;
 struct expiry;
@@ -33,6 +34,7 @@ struct listener;
 struct locking;
 struct negative;
 struct normalization;
+struct retryable;
 struct rng;
 struct weigher;
 }  // namespace axis
