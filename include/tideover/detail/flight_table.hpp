@@ -33,18 +33,20 @@ struct keyed_flight {
 
   std::conditional_t<locking_type::is_shared, flight, lone_flight> sync;
   entry_id next = no_entry;  // the slab's while the slot is free
-  std::uint32_t hash = 0;
+  std::uint64_t hash = 0;
   typename locking_type::template cell<std::uint32_t> references{0};
 
   // Guarded by the shard's mutex.
   std::uint32_t callers = 0;     // how many it serves or has served
   std::uint32_t waiting = 0;     // of these, how many wait at this moment
   std::uint32_t interested = 0;  // whose call has not been given up
-  std::uint64_t generation = 0;
-  bool registered = false;  // `find` finds it
-  bool outdated = false;    // its key was written since it began: its result may not be stored
-  bool storing = false;     // its result is being stored
-  bool queued = false;      // nobody computes yet: a task that has not begun is to
+  std::uint64_t generation = 0;  // of the store when it began
+  std::int64_t ahead_ns = 0;     // by how much it is early
+  unsigned char purpose = 0;     // what it was begun for, in its component's words
+  bool registered = false;       // `find` finds it
+  bool outdated = false;         // its key was written since it began: its result may not be stored
+  bool storing = false;          // its result is being stored
+  bool queued = false;           // nobody computes yet: a task that has not begun is to
   std::stop_source stop{std::nostopstate};
 
   // Written by the one who computes before it settles, and by nobody from then on.
@@ -94,7 +96,7 @@ class flight_table {
   static entry_id find(shard& s, hashing_type const& hashing, std::uint64_t hash, K const& key) {
     return s.index.find(hash, [&](entry_id id) {
       record const& f = s.flights[id];
-      return f.hash == static_cast<std::uint32_t>(hash) && hashing.equal(*f.key, key);
+      return f.hash == hash && hashing.equal(*f.key, key);
     });
   }
 
@@ -102,7 +104,7 @@ class flight_table {
   /// stop_token. All or nothing.
   template <class K>
   static entry_id enter(shard& s, std::uint64_t hash, K&& key, bool stoppable) {
-    s.index.reserve_one_more([&s](entry_id id) { return s.flights[id].hash; });
+    s.index.reserve_one_more([&s](entry_id id) { return lower(s.flights[id].hash); });
     if (!s.flights.has_free()) {
       // Acquire: pairs with the release of whoever gave the slot back.
       entry_id const chain = s.given_back.exchange(no_entry, std::memory_order_acquire);
@@ -119,7 +121,7 @@ class flight_table {
     f.stop = stoppable ? std::stop_source() : std::stop_source(std::nostopstate);
     f.key.emplace(std::forward<K>(key));
     f.sync.renew();
-    f.hash = static_cast<std::uint32_t>(hash);
+    f.hash = hash;
     f.references.store(1, std::memory_order_relaxed);
     f.callers = f.interested = 1;
     f.waiting = 0;
@@ -143,7 +145,7 @@ class flight_table {
   /// Later calls do not find it any more. By its number, so that one that took its place stays.
   static void forget(shard& s, entry_id id) noexcept {
     record& f = s.flights[id];
-    if (std::exchange(f.registered, false)) s.index.erase(f.hash, id);
+    if (std::exchange(f.registered, false)) s.index.erase(lower(f.hash), id);
   }
   /// Whether anybody but the caller refers to it. Once it is forgotten nobody else will. Acquire: pairs with
   /// the release of those who have left.
@@ -181,6 +183,8 @@ class flight_table {
   }
 
  private:
+  static std::uint32_t lower(std::uint64_t hash) noexcept { return static_cast<std::uint32_t>(hash); }
+
   std::array<shard, shard_count> shards_;
 };
 

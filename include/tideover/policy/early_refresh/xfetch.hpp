@@ -56,13 +56,14 @@ class xfetch {
   /// with `beta` 0. `delta` is what computing takes, negative or NaN counts as 0; `ttl` is the life that the
   /// value was given. `rng()` gives 64 random bits; it is not asked when the gap is so wide that no draw
   /// could say yes.
-  template <class Rng>
-  bool operator()(instant now, instant soft_expiry, std::chrono::duration<double, std::nano> delta,
+  template <class Rep, class Period, class Rng>
+  bool operator()(instant now, instant soft_expiry, std::chrono::duration<Rep, Period> delta,
                   std::chrono::nanoseconds ttl, Rng& rng) const noexcept {
     if (options_.beta == 0.0) return false;
     double const gap = static_cast<double>((soft_expiry - now).count());
     if (gap <= 0.0) return true;
-    double const scale = delta.count() > 0.0 ? options_.beta * delta.count() : 0.0;
+    double const cost = std::chrono::duration<double, std::nano>(delta).count();
+    double const scale = cost > 0.0 ? options_.beta * cost : 0.0;
     double const widest = options_.max_early * static_cast<double>(ttl.count());
     if (gap > widest || gap > longest_reach * scale) return false;
     double const u = 1.0 - to_unit_interval(rng());
