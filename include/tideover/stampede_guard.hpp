@@ -623,7 +623,7 @@ class stampede_guard {
 
   /// The visitor on the value in the store if that is a plain hit, else on the one that `slow` comes by.
   template <bool Throws, class K, class F, class Visitor, class Deadline>
-  auto visited(K&& key, F&& compute, Visitor& visitor, Deadline const& until) {
+  decltype(auto) visited(K&& key, F&& compute, Visitor& visitor, Deadline const& until) {
     using answer = std::invoke_result_t<Visitor&, mapped_type const&>;
     using exit_type = std::conditional_t<Throws, answer, result<answer>>;
     auto const leave = [&](auto give) -> exit_type {
@@ -636,18 +636,20 @@ class stampede_guard {
     };
     auto&& wanted = lookup_key(std::forward<K>(key));
     instant t{};
-    [[maybe_unused]] bool met = false;
+    std::optional<instant> met;
     if constexpr (requires { store_.visit(wanted, [](envelope_type const&) {}); }) {
       detail::kept_answer<answer> hit;
       store_.visit(wanted, [&](envelope_type const& e) {
-        met = true;
+        met = e.created;
         if (plain_hit_on<F>(e, clock_.now())) hit.keep(visitor, e.value);
       });
       if (hit.there) return leave([&]() -> answer { return hit.take(); });
     }
     std::optional<envelope_type> seen = store_.get(wanted);
-    // Who has met the value has drawn its lot already.
-    if (plain_hit<F>(seen, t) && !met) {
+    // Who has met this very value has drawn its lot already.
+    bool const drawn = met && seen && seen->created == *met;
+    if (drawn) t = clock_.now();
+    if (!drawn && plain_hit<F>(seen, t)) {
       return leave([&]() -> answer { return std::invoke(visitor, std::as_const(seen->value)); });
     }
     result<served_type> got = slow(as_key(wanted), seen, t, std::forward<F>(compute), until);
