@@ -265,7 +265,7 @@ class single_flight {
           id = no_entry;
         } else {
           table::join(s, id);
-          if (lost == 0) ++s.state.coalesced;
+          ++s.state.coalesced;
         }
       }
       if (id == no_entry) return Exit::fail({.code = errc::queue_full});

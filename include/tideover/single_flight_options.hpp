@@ -22,12 +22,13 @@ struct single_flight_stats {
   std::uint64_t computations = 0;         ///< user functions started
   std::uint64_t computations_failed = 0;  ///< of these, those that threw or returned a failure
   std::uint64_t abandoned = 0;            ///< and those whose thread went away
-  std::uint64_t coalesced = 0;            ///< callers that joined a computation instead of starting one
-  std::uint64_t timed_out = 0;            ///< callers whose deadline ended their wait
-  std::uint64_t cancelled = 0;            ///< callers whose stop_token did
-  std::uint64_t recursions = 0;           ///< waits refused, as they would have closed a cycle
-  std::uint64_t refused = 0;              ///< callers turned away by `max_waiters`
-  std::uint64_t running = 0;              ///< computations at this moment
+  std::uint64_t coalesced =
+      0;  ///< callers that waited for another's computation; one whose leader was lost counts again
+  std::uint64_t timed_out = 0;   ///< callers whose deadline ended their wait
+  std::uint64_t cancelled = 0;   ///< callers whose stop_token did
+  std::uint64_t recursions = 0;  ///< waits refused, as they would have closed a cycle
+  std::uint64_t refused = 0;     ///< callers turned away by `max_waiters`
+  std::uint64_t running = 0;     ///< computations at this moment
 };
 
 }  // namespace tideover::inline v0

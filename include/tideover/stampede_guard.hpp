@@ -683,7 +683,7 @@ class stampede_guard {
       course what = course::give;
       {
         lock_type lock(s.mutex);
-        what = choose<function>(s, hash, key, seen, now_is, t, current_generation, lost, id, last);
+        what = choose<function>(s, hash, key, seen, now_is, t, current_generation, id, last);
       }
       switch (what) {
         case course::give:
@@ -726,8 +726,7 @@ class stampede_guard {
   /// With the lock. `id`: the flight to lead, post or join; `last`: the failure to rest by.
   template <class F>
   course choose(shard& s, std::uint64_t hash, key_type const& key, std::optional<envelope_type> const& seen,
-                age now_is, instant t, std::uint64_t current_generation, unsigned lost, entry_id& id,
-                failure& last) {
+                age now_is, instant t, std::uint64_t current_generation, entry_id& id, failure& last) {
     stampede_stats& c = s.state.counts;
     id = table::find(s, hashing_, hash, key);
     if (id != no_entry && (s.flights[id].outdated || s.flights[id].generation < current_generation)) {
@@ -774,7 +773,7 @@ class stampede_guard {
       return course::full;
     }
     table::join(s, id);
-    if (lost == 0) ++c.coalesced;
+    ++c.coalesced;
     return course::join;
   }
 

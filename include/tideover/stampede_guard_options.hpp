@@ -116,7 +116,8 @@ struct stampede_stats {
   computation_counts computations{};  ///< user functions started, or given to the executor
   std::uint64_t failed = 0;           ///< of these, those that threw or returned a failure
   std::uint64_t abandoned = 0;        ///< and those whose thread or task went away
-  std::uint64_t coalesced = 0;        ///< callers that waited for a computation instead of starting one
+  std::uint64_t coalesced =
+      0;  ///< callers that waited for another's computation; one whose leader was lost counts again
   magnitude_histogram
       stampede_size{};  ///< callers for each computation: the one that began it and those that joined
   magnitude_histogram early_gap{};  ///< nanoseconds by which early refreshes were ahead of the expiry
