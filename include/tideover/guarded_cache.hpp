@@ -80,7 +80,7 @@ class guarded_cache : public detail::guarded_parts<Key, T, Policies...>::guard_t
                                typename guard::backoff_type, typename guard::retryable_type>&&...)
   explicit guarded_cache(options o, P&&... policies)
       : guarded_cache(
-            made_of{}, o, detail::take_policy<clock>(policies...),
+            made_of{}, o, detail::take_policy<typename guard::clock_type>(policies...),
             std::tuple_cat(
                 detail::if_one_of<typename cache::eviction_type, typename cache::locking_type,
                                   typename cache::hashing_type, typename cache::weigher_type,
@@ -93,15 +93,14 @@ class guarded_cache : public detail::guarded_parts<Key, T, Policies...>::guard_t
                                   typename guard::rng_type>(policies)...)) {}
 
  private:
-  using clock = typename guard::clock_type;
   struct made_of {};
   /// One clock for both, also if nobody gave one.
   template <class... OfCache, class... OfGuard>
-  guarded_cache(made_of, options const& o, clock const& time, std::tuple<OfCache&...> of_cache,
-                std::tuple<OfGuard&...> of_guard)
+  guarded_cache(made_of, options const& o, typename guard::clock_type const& time,
+                std::tuple<OfCache&...> of_cache, std::tuple<OfGuard&...> of_guard)
       : guarded_cache(made_of{}, o, time, of_cache, of_guard, std::index_sequence_for<OfGuard...>()) {}
   template <class OfCache, class OfGuard, std::size_t... I>
-  guarded_cache(made_of, options const& o, clock const& time, OfCache of_cache,
+  guarded_cache(made_of, options const& o, typename guard::clock_type const& time, OfCache of_cache,
                 [[maybe_unused]] OfGuard of_guard, std::index_sequence<I...>)
       : guard(
             [&] {

@@ -115,7 +115,8 @@ struct stale_counts {
 struct stampede_stats {
   computation_counts computations{};  ///< user functions started, or given to the executor
   std::uint64_t failed = 0;           ///< of these, those that threw or returned a failure
-  std::uint64_t abandoned = 0;        ///< and those whose thread or task went away
+  std::uint64_t abandoned =
+      0;  ///< computations whose thread or task went away, and those that no executor took
   std::uint64_t coalesced =
       0;  ///< callers that waited for another's computation; one whose leader was lost counts again
   magnitude_histogram
