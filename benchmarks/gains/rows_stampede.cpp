@@ -27,7 +27,7 @@ using expiry_cycles::tally;
 using std::chrono::nanoseconds;
 
 std::uint64_t cycles(run const& r) {
-  return r.effort == effort::quick ? 1'000 : r.effort == effort::normal ? 4'000 : 20'000;
+  return r.effort == effort::quick ? 4'000 : r.effort == effort::normal ? 10'000 : 20'000;
 }
 nanoseconds reach(double beta) {
   return nanoseconds(static_cast<std::int64_t>(18 * beta * static_cast<double>(delta.count())));

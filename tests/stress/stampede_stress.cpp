@@ -206,8 +206,8 @@ class stampede {
     ask(key, 1, [this, dice](int const& k) -> versioned {
       std::uint64_t const version = origin_[std::size_t(k)].load(std::memory_order_acquire);
       for (std::uint64_t i = dice % 8; i != 0; --i) std::this_thread::yield();
-      int const next = (k + 1) % 3;
-      if (next != k) {
+      int const next = dice % 4 == 0 ? k : (k + 1) % 3;  // itself now and then
+      {
         auto const inner = guard_.try_serve(next, [this, k, next](int const& other) -> versioned {
           static_cast<void>(guard_.try_get_or_compute(k == next ? next + 1 : k, [](int const& last) {
             return versioned{last, ~std::uint64_t{0} >> 1};
@@ -356,8 +356,16 @@ TEST_CASE("S5: flights alone: no two of one key at a time, whatever happens", "[
             auto& mine = inside[std::size_t(k)];
             if (mine.fetch_add(1) != 0) ++together;
             for (std::uint64_t n = dice % 4; n != 0; --n) std::this_thread::yield();
+            if (dice % 16 == 0) {
+              // A little longer, so that others share the failure.
+              for (std::uint64_t n = 0, before = flights.stats().coalesced;
+                   n != 200 && flights.stats().coalesced == before; ++n) {
+                std::this_thread::yield();
+              }
+              --mine;
+              throw origin_down();
+            }
             --mine;
-            if (dice % 16 == 0) throw origin_down();
             return dice << 2 | std::uint64_t(k);
           });
           if ((got & 3) != std::uint64_t(key)) ++together;
