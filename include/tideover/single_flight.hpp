@@ -48,9 +48,8 @@ using single_flight_axes = axes<axis::locking, axis::clock, axis::hashing>;
 ///          of keys may run under a shard's lock and may not. Waits that form a cycle, on one thread or over
 ///          several, end with errc::recursive_computation.
 /// Failure  What the function throws reaches it and exactly those who waited. If its thread goes away
-/// (cancelled,
-///          or by pthread_exit) one of those who wait computes in its place; after the second such loss the
-///          others are told errc::flight_abandoned.
+///          (cancelled, or by pthread_exit) one of those who wait computes in its place; after the second
+///          such loss the others are told errc::flight_abandoned.
 /// Cost     Alone: one hash and two locks, no allocation once as many flights as this have been under way.
 ///
 /// It must outlive every call.

@@ -150,14 +150,12 @@ struct kept_answer<void> {
 ///   clock          the store's, else coarse; hashing: the store's, else seeded_hash; rng: xoshiro
 ///
 /// Store    Owned: made of the first argument, and of the clock if it takes one, or by the first argument if
-/// that
-///          is a function that returns one. Lent: `stampede_guard<store&>`. It names `key_type` and
+///          that is a function that returns one. Lent: `stampede_guard<store&>`. It names `key_type` and
 ///          `mapped_type`, a cached<T>; T and key are copyable. Write through the guard: what others write to
 ///          the store directly is served, but computations under way do not know of it.
 /// Threads  All members may be called at once, but with `single_threaded`. Functions of the user's run
-/// without any
-///          lock and may use the guard, for other keys. A wait that would close a cycle of waits ends with
-///          errc::recursive_computation.
+///          without any lock and may use the guard, for other keys. A wait that would close a cycle of waits
+///          ends with errc::recursive_computation.
 /// Cost     A hit on a fresh value: what the store's `get` costs, and below 10 ns.
 ///
 /// It must outlive every call; its destructor waits for refreshes that its executor is running.
@@ -361,7 +359,8 @@ class stampede_guard {
   template <class K = key_type, class V = mapped_type>
     requires std::constructible_from<mapped_type, V>
   bool put(K const& key, V&& value, put_options const& o = {}) {
-    auto&& wanted = as_key(lookup_key(key));
+    auto&& found_by = lookup_key(key);
+    auto&& wanted = as_key(found_by);
     return write(wanted, [&] {
       std::chrono::nanoseconds const life = o.ttl ? *o.ttl : options_.ttl;
       if (life <= std::chrono::nanoseconds(0)) {
@@ -378,7 +377,8 @@ class stampede_guard {
   /// longer.
   template <class K = key_type>
   bool adopt(K const& key, envelope_type entry) {
-    auto&& wanted = as_key(lookup_key(key));
+    auto&& found_by = lookup_key(key);
+    auto&& wanted = as_key(found_by);
     return write(wanted, [&] {
       entry.generation = generation();
       if (entry.gone(clock_.now())) {
@@ -394,7 +394,8 @@ class stampede_guard {
   /// store says so.
   template <class K = key_type>
   bool invalidate(K const& key) {
-    auto&& wanted = as_key(lookup_key(key));
+    auto&& found_by = lookup_key(key);
+    auto&& wanted = as_key(found_by);
     return write(wanted, [&] { return erase_from_store(wanted); });
   }
 

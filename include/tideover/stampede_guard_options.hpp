@@ -35,7 +35,7 @@ struct stampede_guard_options {
   std::size_t max_failing = 10'000;
   /// A computation that takes a stop_token is told to stop when each caller that it runs for has given up: by
   /// its deadline or stop_token while waiting, by its stop_token while computing. Otherwise, and a refresh by
-  /// an executor, it is never told.
+  /// an executor, it is never told; nor is one in a guard for a single thread, where nobody could.
   bool stop_unwanted = false;
 };
 

@@ -18,8 +18,9 @@ template <class F, class Key>
 inline constexpr bool is_computation =
     takes_stop_token<F, Key> || takes_key<F, Key> || std::is_invocable_v<F&>;
 
-template <class F, class Key>
-decltype(auto) call_computation(F& f, Key const& key, [[maybe_unused]] std::stop_source const& stop) {
+/// `stop` is a stop_source, or stands for one.
+template <class F, class Key, class Stop>
+decltype(auto) call_computation(F& f, Key const& key, [[maybe_unused]] Stop const& stop) {
   if constexpr (takes_stop_token<F, Key>) {
     return std::invoke(f, key, stop.get_token());
   } else if constexpr (takes_key<F, Key>) {

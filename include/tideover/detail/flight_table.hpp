@@ -24,12 +24,23 @@ namespace tideover::inline v0::detail {
 /// How a computation ended; `abandoned`: it did not, who ran it went away.
 enum class flight_outcome : unsigned char { none, value, failed, abandoned };
 
+/// Stands for a stop_source where there is but one thread: nobody can ask while a computation runs.
+struct lone_stop {
+  lone_stop() noexcept = default;
+  explicit lone_stop(std::nostopstate_t) noexcept {}
+  static std::stop_token get_token() noexcept { return {}; }
+  static bool stop_possible() noexcept { return false; }
+  static bool stop_requested() noexcept { return false; }
+  static bool request_stop() noexcept { return false; }
+};
+
 /// A flight that is found by its key, with the place where its outcome is left for those who joined. Whoever
 /// computes or waits holds a reference; the last one takes the outcome down. Parts: key_type, value_type,
 /// hashing_type, locking_type, state_type.
 template <class Parts>
 struct keyed_flight {
   using locking_type = typename Parts::locking_type;
+  using stop_type = std::conditional_t<locking_type::is_shared, std::stop_source, lone_stop>;
 
   std::conditional_t<locking_type::is_shared, flight, lone_flight> sync;
   entry_id next = no_entry;  // the slab's while the slot is free
@@ -47,7 +58,7 @@ struct keyed_flight {
   bool outdated = false;         // its key was written since it began: its result may not be stored
   bool storing = false;          // its result is being stored
   bool queued = false;           // nobody computes yet: a task that has not begun is to
-  std::stop_source stop{std::nostopstate};
+  stop_type stop{std::nostopstate};
 
   // Written by the one who computes before it settles, and by nobody from then on.
   flight_outcome outcome = flight_outcome::none;
@@ -66,6 +77,7 @@ class flight_table {
   using hashing_type = typename Parts::hashing_type;
   using locking_type = typename Parts::locking_type;
   using record = keyed_flight<Parts>;
+  using stop_type = typename record::stop_type;
   using lock_type = std::unique_lock<typename locking_type::mutex_type>;
   static constexpr std::size_t shard_count = locking_type::max_shards;
 
@@ -118,7 +130,7 @@ class flight_table {
       }
     } slot{s, s.flights.acquire()};
     record& f = s.flights[slot.id];
-    f.stop = stoppable ? std::stop_source() : std::stop_source(std::nostopstate);
+    f.stop = stoppable ? stop_type() : stop_type(std::nostopstate);
     f.key.emplace(std::forward<K>(key));
     f.sync.renew();
     f.hash = hash;
@@ -157,7 +169,7 @@ class flight_table {
 
   /// Who counted as interested has given up. Where nobody is left, and that is to end it, the flight is told.
   static void lose_interest(shard& s, entry_id id, bool stop_unwanted) noexcept {
-    std::stop_source stop(std::nostopstate);
+    stop_type stop(std::nostopstate);
     {
       lock_type lock(s.mutex);
       record& f = s.flights[id];
@@ -174,7 +186,7 @@ class flight_table {
     f.value.reset();
     f.key.reset();
     if (f.why.code || f.why.cause) f.why = {};
-    if (f.stop.stop_possible()) f.stop = std::stop_source(std::nostopstate);
+    if (f.stop.stop_possible()) f.stop = stop_type(std::nostopstate);
     entry_id head = s.given_back.load(std::memory_order_relaxed);
     do {
       f.next = head;

@@ -38,8 +38,8 @@ struct xfetch_options {
 ///
 /// u is drawn from (0, 1] in steps of 2^-53, so ln u lies between -36.74 and 0: never endless, and u = 1 is
 /// never early. Times are int64 nanoseconds and their products doubles: nothing is rounded to coarser units.
-/// Stateless; threads: all may ask at once, each with an rng of its own or one that locks. About 1 ns when no
-/// draw is needed, 15 ns when one is.
+/// Stateless; threads: all may ask at once, each with an rng of its own or one that locks. Where no draw is
+/// needed it costs a few comparisons.
 class xfetch {
  public:
   using policy_axis = axis::early_refresh;
