@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Whatever fails, at whichever point: hash, equality, copies, moves, memory, the user's function. The call
+// Whatever fails, at whichever point: hash, equality, copies, memory, the user's function. The call
 // either does what it says or has changed nothing that a caller can see, and the guard works on.
 #include "stampede/common.hpp"
 #include "support/allocation_counter.hpp"
@@ -11,7 +11,8 @@
 
 namespace {
 
-using fragile = throwing<point::all>;
+// Moves excepted: a value whose move throws may have been stored when it is lost on its way to the caller.
+using fragile = throwing<point::construct | point::copy | point::hash | point::equal>;
 using fragile_store = tideover::ttl_cache<fragile, cached<fragile>, manual_clock, tideover::lru,
                                           tideover::single_threaded, tideover::hash_by<fragile::hasher>>;
 using half = tideover::refresh_after<std::ratio<1, 2>>;
