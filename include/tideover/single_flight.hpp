@@ -19,6 +19,8 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <initializer_list>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -85,6 +87,8 @@ class single_flight {
         clock_(detail::take_policy<clock_type>(std::forward<P>(policies)...)),
         hashing_(detail::take_policy<hashing_type>(std::forward<P>(policies)...)) {}
   single_flight() : single_flight(options{}) {}
+  /// `single_flight({})` means the defaults; without this it might as well mean a copy of `single_flight()`.
+  explicit single_flight(std::initializer_list<options*>) : single_flight() {}
   single_flight(single_flight const&) = delete;
   single_flight& operator=(single_flight const&) = delete;
   ~single_flight() {
