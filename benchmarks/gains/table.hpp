@@ -120,5 +120,6 @@ class table {
 void add_breaker_rows(table& t);
 void add_cache_rows(table& t);
 void add_rows_not_ours(table& t);
+void add_stampede_rows(table& t);
 
 }  // namespace gains

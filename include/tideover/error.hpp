@@ -35,6 +35,8 @@ enum class errc : int {
   bad_snapshot,
   /// A circuit breaker let the call not through; `failure::retry_after` says when it will, if that is known.
   circuit_open,
+  /// The task that was computing the value was destroyed before it came to an end, several times in a row.
+  flight_abandoned,
 };
 
 namespace detail {
@@ -71,6 +73,9 @@ class error_category_type final : public std::error_category {
       case errc::circuit_open:
         return "circuit open: the breaker rejects calls while what it guards fails; "
                "use a fallback, or retry after the time that the failure says";
+      case errc::flight_abandoned:
+        return "flight abandoned: whoever computed the value went away before it was there, several times; "
+               "look for what ends those threads, then call again";
     }
     return "unknown tideover error " + std::to_string(value);
   }
@@ -92,6 +97,7 @@ class error_category_type final : public std::error_category {
         return std::errc::bad_message;
       case errc::computation_failed:
       case errc::closed:
+      case errc::flight_abandoned:
         break;
     }
     return {value, *this};

@@ -12,9 +12,13 @@
 #include <tideover/deadline.hpp>
 #include <tideover/error.hpp>
 #include <tideover/fwd.hpp>
+#include <tideover/guarded_cache.hpp>
 #include <tideover/instant.hpp>
 #include <tideover/policy/backoff.hpp>
 #include <tideover/policy/executor.hpp>
 #include <tideover/result.hpp>
+#include <tideover/single_flight.hpp>
+#include <tideover/stampede_guard.hpp>
 #include <tideover/ttl_cache.hpp>
 #include <tideover/version.hpp>
+#include <tideover/xfetch.hpp>
