@@ -7,6 +7,7 @@
 #include <tideover/detail/hash_index.hpp>
 #include <tideover/detail/slab.hpp>
 #include <tideover/error.hpp>
+#include <tideover/policy/locking.hpp>
 
 #include <array>
 #include <atomic>
@@ -44,6 +45,7 @@ struct keyed_flight {
 
   std::conditional_t<locking_type::is_shared, flight, lone_flight> sync;
   entry_id next = no_entry;  // the slab's while the slot is free
+  entry_id& link() noexcept { return next; }
   std::uint64_t hash = 0;
   typename locking_type::template cell<std::uint32_t> references{0};
 
@@ -84,7 +86,7 @@ class flight_table {
   struct alignas(locking_type::is_shared ? cache_line : alignof(std::max_align_t)) shard {
     [[no_unique_address]] typename locking_type::mutex_type mutex;
     slab<record, std::allocator<std::byte>> flights{std::allocator<std::byte>()};
-    hash_index<std::allocator<std::byte>> index{std::allocator<std::byte>()};
+    hash_index<single_threaded, std::allocator<std::byte>> index{std::allocator<std::byte>()};
     // Slots whose last reference went, which happens without the mutex: pushed one by one, taken all at once.
     typename locking_type::template cell<entry_id> given_back{no_entry};
     typename Parts::state_type state;

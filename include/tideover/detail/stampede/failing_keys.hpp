@@ -6,6 +6,7 @@
 #include <tideover/error.hpp>
 #include <tideover/instant.hpp>
 #include <tideover/policy/eviction.hpp>
+#include <tideover/policy/locking.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -24,6 +25,7 @@ class failing_keys {
  public:
   struct record {
     entry_id next = no_entry;  // the slab's while the slot is free
+    entry_id& link() noexcept { return next; }
     entry_links links;
     std::uint64_t hash = 0;
     unsigned attempts = 0;  // failures in a row
@@ -107,7 +109,7 @@ class failing_keys {
   }
 
   slab<record, std::allocator<std::byte>> slots_{std::allocator<std::byte>()};
-  hash_index<std::allocator<std::byte>> index_{std::allocator<std::byte>()};
+  hash_index<single_threaded, std::allocator<std::byte>> index_{std::allocator<std::byte>()};
   entry_list newest_first_;
 };
 
