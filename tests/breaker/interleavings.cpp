@@ -99,8 +99,8 @@ struct stepped {
   };
   template <class T>
   using cell = stepped_cell<T>;
-  static constexpr std::size_t max_shards = 1;
-  static constexpr bool is_shared = true;
+  [[maybe_unused]] static constexpr std::size_t max_shards = 1;
+  [[maybe_unused]] static constexpr bool is_shared = true;
 };
 using machine = breaker_machine<stepped>;
 

@@ -251,6 +251,7 @@ class oracle {
     out_ = good_ = bad_ = row_ = 0;
     attempt_ = to == state::half_open ? attempt_ : 0;
     told_ = false;
+    lease_ = instant::min();  // of probes that are none of its any more
     last_.clear();
     slices_.clear();
   }
