@@ -211,6 +211,18 @@ bool verify(settings const& s, nlohmann::ordered_json& json) {
            4 * std::sqrt(share * (1 - share) / static_cast<double>(cycles)) + 1e-3);
     }
   }
+  // Where the cost varies no closed form is known: these are figures of an independent simulation.
+  struct varying {
+    char const* what;
+    double newest;
+    double expected;
+  };
+  for (auto const& v : {varying{"computations, cost varies by half, last one believed", 1.0, 4.41},
+                        varying{"computations, cost varies by half, average believed", 0.2, 3.21}}) {
+    tally const t_varying = expiry_cycles::unprotected_varying(tideover::xfetch({.beta = 1.0}), 0.5, v.newest,
+                                                               100, s.cycles, s.seed);
+    line(v.what, 1, 100, v.expected, t_varying.mean_size(), 0.15 * std::sqrt(20'000 / n));
+  }
   for (double const load : {1.0, 10.0, 100.0}) {
     auto const cycles = cycles_for(s, load);
     tally const none = expiry_cycles::unprotected(nobody(), 0ns, load, cycles, s.seed);
