@@ -377,13 +377,17 @@ void price_of_a_hit(std::size_t keys, settings const& s, bench::table& t, nlohma
       for (std::uint64_t const* key = first; key != first + slice; ++key) sum += one(*key);
     };
   };
-  bench::paired<3> pairs;
+  bench::paired<4> pairs;
   for (std::size_t round = 0; round != s.rounds; ++round, ++i) {
     pairs.round(bench::thread_time(),
                 over([&](std::uint64_t key) { return guard.get_or_compute(key, made_for).words[1]; }),
                 over([&](std::uint64_t key) { return plain.get(key)->words[1]; }),
                 over([&](std::uint64_t key) { return envelopes.get(key)->value.words[1]; }),
-                over([&](std::uint64_t key) { return flights.run(key, [key] { return key; }); }));
+                over([&](std::uint64_t key) { return flights.run(key, [key] { return key; }); }),
+                over([&](std::uint64_t key) {
+                  return guard.visit_or_compute(key, made_for,
+                                                [](value_type const& v) { return v.words[1]; });
+                }));
   }
   auto const ns = [&](std::size_t which) { return 1e9 * pairs.seconds(which).median / slice; };
   auto const line = [&](char const* what, std::size_t which, std::size_t peer, double goal) {
@@ -396,8 +400,9 @@ void price_of_a_hit(std::size_t keys, settings const& s, bench::table& t, nlohma
   };
   line("ttl_cache<K, T>.get, hit", 1, 1, 0);
   line("ttl_cache<K, cached<T>>.get, hit", 2, 1, 0);
-  line("guard.get_or_compute, hit, over the former", 0, 1, keys <= 1'000 ? 10 : 0);
-  line("guard.get_or_compute, hit, over the latter", 0, 2, 10);
+  line("guard.get_or_compute, hit, over the first", 0, 1, keys <= 1'000 ? 10 : 0);
+  line("guard.get_or_compute, hit, over the second", 0, 2, 10);
+  line("guard.visit_or_compute, hit, over the first", 4, 1, keys <= 1'000 ? 10 : 0);
   line("single_flight.run, alone", 3, 3, 100);
   t.add_rule();
   if (sum == 42) fmt::print("\n");  // every value that was read counts
