@@ -13,8 +13,6 @@
 #include <tideover/result.hpp>
 #include <tideover/single_flight_options.hpp>
 
-#include <cxxabi.h>
-
 #include <atomic>
 #include <concepts>
 #include <cstddef>
@@ -311,9 +309,8 @@ class single_flight {
           s, id, until, options_.stop_unwanted);
       produce(f, compute);
 #if TIDEOVER_EXCEPTIONS
-    } catch (abi::__forced_unwind&) {
-      throw;  // the thread is going away: nobody may keep that from happening; `mine` settles the flight
     } catch (...) {
+      if (detail::thread_goes_away()) throw;  // `mine` settles the flight
       f.why = {.code = errc::computation_failed, .cause = std::current_exception()};
       f.value.reset();
       mine.settle(detail::flight_outcome::failed);

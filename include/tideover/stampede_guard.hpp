@@ -24,8 +24,6 @@
 #include <tideover/result.hpp>
 #include <tideover/stampede_guard_options.hpp>
 
-#include <cxxabi.h>
-
 #include <algorithm>
 #include <chrono>
 #include <concepts>
@@ -916,12 +914,11 @@ class stampede_guard {
         mine.fail(backs_off, ended);
       }
 #if TIDEOVER_EXCEPTIONS
-    } catch (abi::__forced_unwind&) {
-      throw;  // the thread is going away: nobody may keep that from happening; `mine` settles the flight
     } catch (error const& e) {
       // A cycle is the fault of this moment's constellation, and no reason to rest.
       fail_by_exception(mine, answer, backs_off && e.code() != errc::recursive_computation);
     } catch (...) {
+      if (detail::thread_goes_away()) throw;  // `mine` settles the flight
       fail_by_exception(mine, answer, backs_off);
     }
 #endif
@@ -943,9 +940,8 @@ class stampede_guard {
 #if TIDEOVER_EXCEPTIONS
     try {
       return store_.get(key);
-    } catch (abi::__forced_unwind&) {
-      throw;
     } catch (...) {
+      if (detail::thread_goes_away()) throw;
       count(s, &stampede_stats::store_failures);
       return std::nullopt;
     }
@@ -1070,9 +1066,8 @@ class stampede_guard {
         count(s, &stampede_stats::rejected_writes);
       }
 #if TIDEOVER_EXCEPTIONS
-    } catch (abi::__forced_unwind&) {
-      throw;
     } catch (...) {
+      if (detail::thread_goes_away()) throw;
       count(s, &stampede_stats::store_failures);
     }
 #endif
@@ -1285,9 +1280,8 @@ class stampede_guard {
       task work(refreshing<function>{std::move(claim), before, function(std::forward<F>(compute))});
       taken = executor_.try_post(work);
 #if TIDEOVER_EXCEPTIONS
-    } catch (abi::__forced_unwind&) {
-      throw;
     } catch (...) {
+      if (detail::thread_goes_away()) throw;
       taken = false;
     }
 #endif

@@ -92,6 +92,42 @@ tally unprotected(Decide const& decide, nanoseconds reach, double per_delta, std
   return t;
 }
 
+/// XFetch alone where computing takes now more, now less: lognormal with mean delta and coefficient of
+/// variation `variation`. What is believed of the cost is an average to which the newest counts by `newest`;
+/// the first result that is there ends a cycle.
+inline tally unprotected_varying(tideover::xfetch const& early, double variation, double newest,
+                                 double per_delta, std::uint64_t cycles, std::uint64_t seed) {
+  tally t;
+  poisson next(per_delta, seed);
+  tideover::xoshiro rng(seed ^ 0x5DEECE66Du), costs(seed ^ 0x9E3779B9u);
+  double const sigma = std::sqrt(std::log(1.0 + variation * variation));
+  auto const cost = [&] {
+    double const u = 1.0 - tideover::to_unit_interval(costs()), v = tideover::to_unit_interval(costs());
+    double const normal = std::sqrt(-2.0 * std::log(u)) * std::cos(6.283185307179586 * v);
+    return std::exp(sigma * normal - 0.5 * sigma * sigma) * static_cast<double>(delta.count());
+  };
+  double believed = static_cast<double>(delta.count());
+  for (std::uint64_t c = 0; c != cycles; ++c) {
+    instant const soft = instant{0} + ttl;
+    nanoseconds const reach(static_cast<std::int64_t>(18.0 * early.configured().beta * believed));
+    instant now = soft - std::min(reach, ttl / 2);
+    instant landing = instant::max();
+    double landed = believed;
+    std::uint64_t size = 0;
+    for (now += next(); now < landing; now += next()) {
+      std::chrono::duration<double, std::nano> const expected(believed);
+      if (now < soft && !early(now, soft, expected, ttl, rng)) continue;
+      double const takes = cost();
+      instant const there = now + nanoseconds(static_cast<std::int64_t>(takes));
+      if (++size == 1) t.visible += there > soft ? 1u : 0u;
+      if (there < landing) landing = there, landed = takes;
+    }
+    believed += newest * (landed - believed);
+    t.end_cycle(size);
+  }
+  return t;
+}
+
 /// The whole guard, on a ttl_cache: while one caller computes the others come and go, in virtual time as
 /// well.
 class guarded {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <exception>
 #include <functional>
 #include <stop_token>
 #include <type_traits>
@@ -29,6 +30,11 @@ decltype(auto) call_computation(F& f, Key const& key, [[maybe_unused]] Stop cons
     return std::invoke(f);
   }
 }
+
+/// In a handler of everything: whether what passes is no exception but the end of the thread (pthread_exit,
+/// pthread_cancel), which nobody may keep from happening. Such a one has no exception_ptr. Asked so, and not
+/// by a handler of its own, because there is no object that a reference could be bound to.
+inline bool thread_goes_away() noexcept { return std::current_exception() == nullptr; }
 
 /// What it returns, without reference and const.
 template <class F, class Key>
