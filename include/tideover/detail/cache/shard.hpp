@@ -18,6 +18,7 @@
 #include <tideover/ttl_cache_options.hpp>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <concepts>
@@ -380,8 +381,8 @@ class alignas(cache_line) cache_shard {
   /// Whether somebody has the resident entry in his hands, by a reference or by a hazard pointer.
   bool in_use(entry_id id) noexcept { return !exclusive(id) || is_read(id); }
   /// Without the lock.
-  void unpin(entry_id id) noexcept {
-    if (drop_reference(id)) let_go(id, id, 1, departure::prompt);
+  void unpin(entry_id id, departure how = departure::prompt) noexcept {
+    if (drop_reference(id)) let_go(id, id, 1, how);
   }
   /// Without the lock: whether it was the last one. If so, `let_go` comes next.
   bool drop_reference(entry_id id) noexcept {
@@ -779,11 +780,21 @@ class alignas(cache_line) cache_shard {
   /// Marks those of the chain that somebody reads. What the slots say is asked after the entries were
   /// unlinked: see hazard.hpp.
   void mark_read(entry_id first) noexcept {
-    hazards.for_each_read([&](void const* p) noexcept {
+    std::array<void const*, 64> read;  // looked up together: a chain may be long, and cold
+    std::size_t n = 0;
+    auto const mark = [&]() noexcept {
       for (entry_id id = first; id != no_entry; id = nodes_[id].link()) {
-        if (&nodes_[id] == p) nodes_[id].references.store(node::still_read, std::memory_order_relaxed);
+        void const* const p = &nodes_[id];
+        if (std::find(read.begin(), read.begin() + n, p) == read.begin() + n) continue;
+        nodes_[id].references.store(node::still_read, std::memory_order_relaxed);
       }
+      n = 0;
+    };
+    hazards.for_each_read([&](void const* p) noexcept {
+      read[n++] = p;
+      if (n == read.size()) mark();
     });
+    if (n != 0) mark();
   }
   /// Whether it was marked. The chain is ours alone: what marks an entry orders nothing.
   static bool takes_mark_off(node& n) noexcept {
