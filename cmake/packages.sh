@@ -55,6 +55,9 @@ tideover_has_package() {
     libssl-dev) tideover_find_header openssl/hmac.h >/dev/null ;;
     libxxhash-dev) tideover_find_header xxhash.h >/dev/null ;;
     libzstd-dev) tideover_find_header zstd.h >/dev/null ;;
+    libpoco-dev) tideover_find_header Poco/ExpireLRUCache.h >/dev/null ;;
+    libtbb-dev) tideover_find_header tbb/concurrent_lru_cache.h >/dev/null ;;
+    valgrind) command -v valgrind >/dev/null 2>&1 && tideover_find_header valgrind/callgrind.h >/dev/null ;;
     *) [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ] ;;
   esac
 }

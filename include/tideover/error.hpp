@@ -33,6 +33,10 @@ enum class errc : int {
   queue_full,
   /// What was to be loaded is damaged, cut short, of another kind or of a newer version; the text says where.
   bad_snapshot,
+  /// A circuit breaker let the call not through; `failure::retry_after` says when it will, if that is known.
+  circuit_open,
+  /// The task that was computing the value was destroyed before it came to an end, several times in a row.
+  flight_abandoned,
 };
 
 namespace detail {
@@ -66,6 +70,12 @@ class error_category_type final : public std::error_category {
       case errc::bad_snapshot:
         return "bad snapshot: damaged, cut short, of another kind or of a newer version, and nothing was "
                "loaded; start without it, or with an older one";
+      case errc::circuit_open:
+        return "circuit open: the breaker rejects calls while what it guards fails; "
+               "use a fallback, or retry after the time that the failure says";
+      case errc::flight_abandoned:
+        return "flight abandoned: whoever computed the value went away before it was there, several times; "
+               "look for what ends those threads, then call again";
     }
     return "unknown tideover error " + std::to_string(value);
   }
@@ -81,11 +91,13 @@ class error_category_type final : public std::error_category {
       case errc::invalid_argument:
         return std::errc::invalid_argument;
       case errc::queue_full:
+      case errc::circuit_open:
         return std::errc::resource_unavailable_try_again;
       case errc::bad_snapshot:
         return std::errc::bad_message;
       case errc::computation_failed:
       case errc::closed:
+      case errc::flight_abandoned:
         break;
     }
     return {value, *this};

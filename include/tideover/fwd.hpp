@@ -29,6 +29,36 @@ class tag_list;
 template <class Key, class Value, class... Policies>
 class ttl_cache;
 
+struct breaker_options;
+struct breaker_event;
+struct breaker_stats;
+template <class... Policies>
+class circuit_breaker;
+template <class... Policies>
+class shared_breaker;
+struct breaker_registry_options;
+template <class Key, class... Policies>
+class breaker_registry;
+
+class xfetch;
+struct xfetch_options;
+
+struct single_flight_options;
+struct single_flight_stats;
+template <class Key, class Value, class... Policies>
+class single_flight;
+
+struct stampede_guard_options;
+struct stampede_stats;
+template <class T>
+struct served;
+template <class Store, class... Policies>
+class stampede_guard;
+
+struct guarded_cache_options;
+template <class Key, class T, class... Policies>
+class guarded_cache;
+
 struct cache_key_options;
 template <class... Policies>
 class basic_cache_key;

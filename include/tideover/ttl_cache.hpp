@@ -100,9 +100,10 @@ using cache_axes =
 ///          there is read without a lock, and a hit writes nothing that the next reader of the key writes.
 /// Throws   What user functions, hash, equality, copies and allocation throw; a single-key call that throws
 ///          has changed nothing. Own failures throw `tideover::error`; the `try_` verbs return them.
-/// Cost     get: one hash, at most one lock, no allocation. put: the same, and at most one allocation while
-/// growing.
-///          All single-key calls are O(1), amortised over growth.
+/// Cost     get: one hash, at most one lock, no allocation, but for a few bytes when a thread reads such a
+/// cache
+///          for the first time, by which it learns of the thread's end. put: one hash, one lock, and at most
+///          one allocation while growing. All single-key calls are O(1), amortised over growth.
 ///
 /// The cache must outlive every call; a visitor or computation still running in its destructor is a caller's
 /// mistake that debug builds assert. The destructor tells the listener nothing.
@@ -179,7 +180,10 @@ class ttl_cache {
         shard_count_(shards_for(o.capacity)),
         eviction_shared_(weighs ? std::min(o.capacity, o.max_weight) : o.capacity, shard_count_, seeds_(),
                          typename parts::allocator_type(allocator_)),
-        shards_(make_shards(detail::take_policy<eviction_type>(std::forward<P>(policies)...))) {}
+        shards_(make_shards(detail::take_policy<eviction_type>(std::forward<P>(policies)...))) {
+    // For what follows on this thread: the first time allocates.
+    if constexpr (reads_without_lock) detail::hazard_record_of_this_thread();
+  }
   ttl_cache(ttl_cache const&) = delete;
   ttl_cache& operator=(ttl_cache const&) = delete;
   ~ttl_cache();

@@ -19,7 +19,8 @@ static_assert(!std::is_error_condition_enum_v<errc>);
 
 std::vector<errc> const all = {errc::timed_out,          errc::cancelled,        errc::recursive_computation,
                                errc::computation_failed, errc::invalid_argument, errc::closed,
-                               errc::queue_full,         errc::bad_snapshot};
+                               errc::queue_full,         errc::bad_snapshot,     errc::circuit_open,
+                               errc::flight_abandoned};
 
 /// The switch is complete or the compiler warns: who adds a code is led here, to add it to `all`.
 constexpr bool known(errc e) {
@@ -32,6 +33,8 @@ constexpr bool known(errc e) {
     case errc::closed:
     case errc::queue_full:
     case errc::bad_snapshot:
+    case errc::circuit_open:
+    case errc::flight_abandoned:
       return true;
   }
   return false;
@@ -94,7 +97,8 @@ TEST_CASE("errc: what the standard has a condition for compares equal to it", "[
   CHECK(make_error_code(errc::invalid_argument) == std::errc::invalid_argument);
   CHECK(make_error_code(errc::queue_full) == std::errc::resource_unavailable_try_again);
   CHECK(make_error_code(errc::bad_snapshot) == std::errc::bad_message);
-  for (errc const own : {errc::computation_failed, errc::closed}) {
+  CHECK(make_error_code(errc::circuit_open) == std::errc::resource_unavailable_try_again);
+  for (errc const own : {errc::computation_failed, errc::closed, errc::flight_abandoned}) {
     std::error_condition const condition = make_error_code(own).default_error_condition();
     CHECK(&condition.category() == &tideover::error_category());
     CHECK(condition.value() == static_cast<int>(own));

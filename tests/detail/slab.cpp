@@ -171,7 +171,7 @@ TEST_CASE("slab: when a slot cannot be made, nothing has changed", "[detail]") {
       return value;
     }
     entry_id next = no_entry;
-  entry_id& link() { return next; }
+    entry_id& link() { return next; }
   };
   bomb memory;
   {

@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <utility>
 
-/// The listener axis: who is told what leaves a component.
+/// The listener axis: who is told what leaves a component, or what happens to it.
 namespace tideover::inline v0 {
 
 /// Why an entry left: its time was up, room was needed, a put gave the key a new value, it was erased by name
@@ -45,9 +45,11 @@ struct silent {
   using policy_axis = axis::listener;
   template <class Key, class Value>
   constexpr void on_removal(Key const&, Value const&, removal_cause) const noexcept {}
+  template <class Event>
+  constexpr void on_event(Event const&) const noexcept {}
 };
 
-/// `F(key, value, cause)` is told.
+/// `F(key, value, cause)` is told of removals, `F(event)` by components that speak of other things.
 template <class F>
 class listen_by {
  public:
@@ -62,6 +64,9 @@ class listen_by {
   void on_removal(Key const& key, Value const& value, removal_cause cause) {
     std::invoke(f_, key, value, cause);
   }
+  template <class Event>
+    requires std::is_invocable_v<F&, Event const&>
+  void on_event(Event const& event) { std::invoke(f_, event); }
 
  private:
   [[no_unique_address]] F f_{};

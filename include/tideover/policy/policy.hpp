@@ -21,10 +21,13 @@ namespace tideover::inline v0 {
 
 /// The axes of the library's own policies: tags, never defined. A component of yours may add its own.
 namespace axis {
+struct accounting;
 struct allocator;
 struct backoff;
+struct classifier;
 struct clock;
 struct digest;
+struct early_refresh;
 struct eviction;
 struct executor;
 struct expiry;
@@ -33,8 +36,12 @@ struct listener;
 struct locking;
 struct negative;
 struct normalization;
+struct open_duration;
+struct recovery;
+struct retryable;
 struct rng;
 struct tagging;
+struct trip;
 struct weigher;
 }  // namespace axis
 

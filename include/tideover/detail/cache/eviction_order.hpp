@@ -23,9 +23,8 @@ struct listed_entry {
 /// Lists the entries of a shard from the one that would leave first, or last, a few at a time under its lock.
 ///
 /// Between two turns the queues go on changing under the walk. It remembers the last entries that it met, and
-/// goes on from the newest of them that still stands behind the one that was met before it. So the order is
-/// exact while nothing changes, and near it while something does; an entry may then be met twice, or be
-/// missed.
+/// finds its place by them. So the order is exact while nothing changes, and near it while something does; an
+/// entry may then be met twice, or be missed.
 template <class Shard>
 class eviction_walk {
  public:
@@ -52,7 +51,7 @@ class eviction_walk {
     return s.ask_eviction([&](auto const& policy, auto hooks) noexcept {
       for (std::size_t n = 0; n != at_once; ++n) {
         if (extreme_ >= most_ || steps_left_ == 0) return false;
-        if (!advance(policy, hooks, s)) return false;
+        if (!advance(policy, hooks, s, n == 0)) return false;
         --steps_left_;
         if (!wanted(at_)) continue;
         unsigned const turn = policy.turn(hooks, at_);
@@ -76,6 +75,11 @@ class eviction_walk {
   }
 
  private:
+  static constexpr std::array<entry_id, at_once> none() noexcept {
+    std::array<entry_id, at_once> ids{};
+    ids.fill(no_entry);
+    return ids;
+  }
   static constexpr std::size_t no_limit = static_cast<std::size_t>(-1) / 4;
 
   void prune() {
@@ -111,9 +115,9 @@ class eviction_walk {
     return hottest ? hooks[id].links.previous : hooks[id].links.next;
   }
 
-  /// Goes to the next entry, in this queue or another.
+  /// Goes to the next entry, in this queue or another. `new_turn`: others may have changed the queues.
   template <class Policy, class Hooks>
-  bool advance(Policy const& policy, Hooks hooks, Shard& s) noexcept {
+  bool advance(Policy const& policy, Hooks hooks, Shard& s, bool new_turn) noexcept {
     if constexpr (Policy::queues == 0) {
       return false;
     } else {
@@ -121,27 +125,42 @@ class eviction_walk {
         if (queue_ == Policy::queues) return false;
         std::size_t const number = hottest_ ? Policy::queues - 1 - queue_ : queue_;
         eviction_queue const q = policy.queue(number);
-        at_ = met_ == 0 ? first_of(q, hooks) : resume(policy, q, number, hooks, s);
-        if (at_ != no_entry) break;
+        if (met_ == 0) {
+          at_ = first_of(q, hooks);
+        } else if (new_turn && ahead_ != no_entry) {
+          auto const is_there = [&](entry_id id) noexcept {
+            return s.is_resident(id) && policy.queue_of(hooks, id) == number;
+          };
+          at_ = resume(q, hooks, is_there);
+        } else {
+          at_ = ahead_;
+        }
+        if (at_ != no_entry) {
+          trail_[met_++ % at_once] = at_;
+          ahead_ = after(q, hooks, at_);
+          return true;
+        }
         ++queue_;
         met_ = 0;
       }
-      trail_[met_++ % at_once] = at_;
-      return true;
     }
   }
-  /// The one after the newest of the trail that is where it was.
-  template <class Policy, class Hooks>
-  entry_id resume(Policy const& policy, eviction_queue const& q, std::size_t number, Hooks hooks,
-                  Shard& s) noexcept {
+  /// Where to go on: at the one that was to be next, if one of the trail is behind it still; else after the
+  /// newest of the trail that is where it was. Entries that are used go to the front: so who stands at the
+  /// back has not moved, and who stands at the front may have.
+  template <class Hooks, class IsThere>
+  entry_id resume(eviction_queue const& q, Hooks hooks, IsThere is_there) noexcept {
     std::size_t const known = std::min(met_, at_once);
-    for (std::size_t i = 1; i <= known; ++i) {
-      entry_id const id = trail_[(met_ - i) % at_once];
-      if (!s.is_resident(id) || policy.queue_of(hooks, id) != number) continue;
-      bool const alone = i == known;
-      if (alone || trail_[(met_ - i - 1) % at_once] == neighbour(hooks, id, hottest_) ||
-          neighbour(hooks, id, hottest_) == no_entry) {
-        return after(q, hooks, id);
+    auto const met = [&](std::size_t back) noexcept { return trail_[(met_ - back) % at_once]; };
+    if (is_there(ahead_)) {
+      entry_id const behind = neighbour(hooks, ahead_, hottest_);
+      if (behind == no_entry && !hottest_) return ahead_;
+      if (behind != no_entry && std::find(trail_.begin(), trail_.end(), behind) != trail_.end())
+        return ahead_;
+    }
+    for (std::size_t i = 1; i < known; ++i) {
+      if (is_there(met(i)) && neighbour(hooks, met(i), hottest_) == met(i + 1)) {
+        return after(q, hooks, met(i));
       }
     }
     return first_of(q, hooks);
@@ -156,9 +175,10 @@ class eviction_walk {
   std::size_t met_ = 0;  // in this queue
   std::uint32_t next_ = 0;
   entry_id at_ = no_entry;
+  entry_id ahead_ = no_entry;  // the next one in this queue
   entry_id start_ = no_entry;
   bool round_the_end_ = false;
-  std::array<entry_id, at_once> trail_{};
+  std::array<entry_id, at_once> trail_ = none();
   std::vector<listed_entry> found_;
   std::vector<bool> shown_;
 };

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <tideover/config.hpp>
+#include <tideover/error.hpp>
+#include <tideover/policy/policy.hpp>
+#include <tideover/result.hpp>
+
+#include <concepts>
+#include <exception>
+#include <functional>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+/// The classifier axis: what the end of a call says about the one who was called.
+namespace tideover::inline v0 {
+
+/// `ignored` says nothing: the call was cancelled, or was turned away before it came to the one in question.
+enum class call_outcome : unsigned char { success, failure, ignored };
+
+constexpr char const* to_string(call_outcome o) noexcept {
+  switch (o) {
+    case call_outcome::success:
+      return "success";
+    case call_outcome::failure:
+      return "failure";
+    case call_outcome::ignored:
+      return "ignored";
+  }
+  return "unknown";
+}
+
+/// Whether a code says that a call was turned away on its way, by a breaker, a full queue or their like.
+inline bool is_rejection(std::error_code const& code) noexcept {
+  return code == errc::circuit_open || code == errc::queue_full;
+}
+
+/// A classifier answers for exceptions; what it says of values is optional, and a value that it does not take
+/// is judged as `by_result` does. It runs on the thread of the call, without a lock, from many threads at
+/// once. If it throws, the outcome is `failure`, and the call's own end reaches the caller all the same.
+template <class C>
+concept classifier_policy = policy<C> && std::same_as<typename C::policy_axis, axis::classifier> &&
+    requires(C const& c, std::exception_ptr const& thrown) {
+  { c(thrown) } -> std::same_as<call_outcome>;
+};
+
+/// The default. Cancelled (`std::errc::operation_canceled`) and turned away (`is_rejection`) is ignored; any
+/// other exception, any other failure in a `result`, an `outcome` or a std::error_code is a failure; every
+/// other value is a success.
+struct by_result {
+  using policy_axis = axis::classifier;
+
+  static call_outcome of(std::error_code const& code) noexcept {
+    if (!code) return call_outcome::success;
+    if (is_rejection(code) || code == std::errc::operation_canceled) return call_outcome::ignored;
+    return call_outcome::failure;
+  }
+
+  call_outcome operator()(std::exception_ptr const& thrown) const {
+#if TIDEOVER_EXCEPTIONS
+    try {
+      std::rethrow_exception(thrown);
+    } catch (std::system_error const& e) {
+      return e.code() ? of(e.code()) : call_outcome::failure;
+    } catch (...) {
+    }
+#else
+    static_cast<void>(thrown);
+#endif
+    return call_outcome::failure;
+  }
+
+  template <class T>
+  call_outcome operator()(T const& value) const {
+    if constexpr (detail::is_result<T>) {
+      return value ? call_outcome::success : of(value.error());
+    } else if constexpr (std::is_same_v<T, outcome>) {
+      if (value.delivered()) return call_outcome::success;
+      return value.code() ? of(value.code()) : (*this)(value.cause());
+    } else if constexpr (std::is_same_v<T, std::error_code>) {
+      return of(value);
+    } else {
+      return call_outcome::success;
+    }
+  }
+
+ private:
+  /// A failure may hold the exception that it stands for: then that decides.
+  call_outcome of(failure const& why) const {
+    if (why.cause) return (*this)(why.cause);
+    return why.code ? of(why.code) : call_outcome::failure;
+  }
+};
+
+/// `F(thrown)`, a std::exception_ptr, and, where `F` takes it, `F(value)` say the outcome.
+///
+///     tideover::classify_by lenient([](auto const& end) {
+///       if constexpr (std::is_same_v<decltype(end), response const&>)
+///         return end.status >= 500 ? tideover::call_outcome::failure : tideover::call_outcome::success;
+///       else
+///         return tideover::call_outcome::failure;
+///     });
+template <class F>
+class classify_by {
+ public:
+  using policy_axis = axis::classifier;
+
+  classify_by() requires std::is_default_constructible_v<F>
+  = default;
+  explicit classify_by(F f) : f_(std::move(f)) {}
+
+  template <class End>
+  requires std::is_invocable_r_v<call_outcome, F const&, End const&> call_outcome
+  operator()(End const& end) const {
+    return std::invoke(f_, end);
+  }
+
+ private:
+  [[no_unique_address]] F f_{};
+};
+
+}  // namespace tideover::inline v0
