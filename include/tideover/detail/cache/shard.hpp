@@ -419,11 +419,7 @@ class alignas(cache_line) cache_shard {
   /// Without the lock: what `let_go` has left behind.
   void let_go_of_pending() noexcept {
     if constexpr (reads_without_lock) {
-      if (pending_.load(std::memory_order_relaxed) == no_entry) return;
-      entry_id const first = pending_.exchange(no_entry, std::memory_order_acquire);
-      if (first == no_entry) return;
-      forget_count_of(first);
-      free_unread(first);
+      if (pending_.load(std::memory_order_relaxed) != no_entry) free_pending();
     }
   }
   /// Without the lock: hands in the slot of an entry that was destroyed.
@@ -822,6 +818,12 @@ class alignas(cache_line) cache_shard {
       forget_count_of(first);
     }
     looking_.fetch_sub(1, std::memory_order_seq_cst);
+  }
+  TIDEOVER_COLD void free_pending() noexcept {
+    entry_id const first = pending_.exchange(no_entry, std::memory_order_acquire);
+    if (first == no_entry) return;
+    forget_count_of(first);
+    free_unread(first);
   }
   bool is_read(entry_id id) const noexcept {
     bool read = false;
