@@ -1068,14 +1068,16 @@ entry_id ttl_cache<Key, Value, Policies...>::find_live(shard_type& s, std::uint6
 template <class Key, class Value, class... Policies>
 class ttl_cache<Key, Value, Policies...>::pinned {
  public:
-  pinned(shard_type& s, entry_id id) noexcept : shard_(s), id_(id) {}
+  pinned(shard_type& s, entry_id id, detail::departure how = detail::departure::prompt) noexcept
+      : shard_(s), id_(id), how_(how) {}
   pinned(pinned const&) = delete;
   pinned& operator=(pinned const&) = delete;
-  ~pinned() { shard_.unpin(id_); }
+  ~pinned() { shard_.unpin(id_, how_); }
 
  private:
   shard_type& shard_;
   entry_id id_;
+  detail::departure how_;
 };
 
 /// After a visit, which may be long: what was removed from under it is destroyed.
@@ -1812,7 +1814,8 @@ void ttl_cache<Key, Value, Policies...>::for_each_pinned(F f) {
     std::size_t begin = 0;
     std::size_t end = 0;
     ~batch() {
-      while (begin != end) shard.unpin(ids[begin++]);
+      while (begin != end) shard.unpin(ids[begin++], detail::departure::lazy);
+      shard.let_go_of_pending();  // what was erased from under us, all at once
     }
   };
   for (std::size_t i = 0; i != shard_count_; ++i) {
@@ -1833,7 +1836,7 @@ void ttl_cache<Key, Value, Policies...>::for_each_pinned(F f) {
         }
       }
       while (held.begin != held.end) {
-        pinned const hold(s, held.ids[held.begin++]);
+        pinned const hold(s, held.ids[held.begin++], detail::departure::lazy);
         f(s, held.ids[held.begin - 1]);
       }
     }

@@ -18,6 +18,7 @@
 #include <tideover/ttl_cache_options.hpp>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <concepts>
@@ -380,8 +381,8 @@ class alignas(cache_line) cache_shard {
   /// Whether somebody has the resident entry in his hands, by a reference or by a hazard pointer.
   bool in_use(entry_id id) noexcept { return !exclusive(id) || is_read(id); }
   /// Without the lock.
-  void unpin(entry_id id) noexcept {
-    if (drop_reference(id)) let_go(id, id, 1, departure::prompt);
+  void unpin(entry_id id, departure how = departure::prompt) noexcept {
+    if (drop_reference(id)) let_go(id, id, 1, how);
   }
   /// Without the lock: whether it was the last one. If so, `let_go` comes next.
   bool drop_reference(entry_id id) noexcept {
@@ -418,11 +419,7 @@ class alignas(cache_line) cache_shard {
   /// Without the lock: what `let_go` has left behind.
   void let_go_of_pending() noexcept {
     if constexpr (reads_without_lock) {
-      if (pending_.load(std::memory_order_relaxed) == no_entry) return;
-      entry_id const first = pending_.exchange(no_entry, std::memory_order_acquire);
-      if (first == no_entry) return;
-      forget_count_of(first);
-      free_unread(first);
+      if (pending_.load(std::memory_order_relaxed) != no_entry) free_pending();
     }
   }
   /// Without the lock: hands in the slot of an entry that was destroyed.
@@ -779,11 +776,21 @@ class alignas(cache_line) cache_shard {
   /// Marks those of the chain that somebody reads. What the slots say is asked after the entries were
   /// unlinked: see hazard.hpp.
   void mark_read(entry_id first) noexcept {
-    hazards.for_each_read([&](void const* p) noexcept {
+    std::array<void const*, 64> read;  // looked up together: a chain may be long, and cold
+    std::size_t n = 0;
+    auto const mark = [&]() noexcept {
       for (entry_id id = first; id != no_entry; id = nodes_[id].link()) {
-        if (&nodes_[id] == p) nodes_[id].references.store(node::still_read, std::memory_order_relaxed);
+        void const* const p = &nodes_[id];
+        if (std::find(read.begin(), read.begin() + n, p) == read.begin() + n) continue;
+        nodes_[id].references.store(node::still_read, std::memory_order_relaxed);
       }
+      n = 0;
+    };
+    hazards.for_each_read([&](void const* p) noexcept {
+      read[n++] = p;
+      if (n == read.size()) mark();
     });
+    if (n != 0) mark();
   }
   /// Whether it was marked. The chain is ours alone: what marks an entry orders nothing.
   static bool takes_mark_off(node& n) noexcept {
@@ -811,6 +818,12 @@ class alignas(cache_line) cache_shard {
       forget_count_of(first);
     }
     looking_.fetch_sub(1, std::memory_order_seq_cst);
+  }
+  TIDEOVER_COLD void free_pending() noexcept {
+    entry_id const first = pending_.exchange(no_entry, std::memory_order_acquire);
+    if (first == no_entry) return;
+    forget_count_of(first);
+    free_unread(first);
   }
   bool is_read(entry_id id) const noexcept {
     bool read = false;
