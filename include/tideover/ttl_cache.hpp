@@ -490,7 +490,7 @@ class ttl_cache {
   }
   /// The clock takes about as long as the bucket takes to come.
   instant now_before_lookup(shard_type const& s, std::uint64_t hash) const noexcept {
-    s.prefetch(hash);
+    s.locate(hash);
     return now();
   }
   bool overweight() const noexcept {
@@ -895,9 +895,10 @@ std::optional<Value> ttl_cache<Key, Value, Policies...>::get(
   auto&& wanted = lookup_key(key);
   std::uint64_t const hash = hashing_(wanted);
   shard_type& s = shard_of(hash);
-  instant const t = now_before_lookup(s, hash);
+  auto const begin = s.locate(hash);
+  instant const t = now();
   if constexpr (reads_without_lock) {
-    reading const at(s, hashing_, hash, wanted, expiry_, t);
+    reading const at(s, begin, hashing_, hash, wanted, expiry_, t);
     if (at.came_to == detail::read_outcome::live) return copied(s, at, t);
     if (count_read(s, at, t)) return std::nullopt;
   }
@@ -924,7 +925,7 @@ std::optional<Value> ttl_cache<Key, Value, Policies...>::get(
 template <class Key, class Value, class... Policies>
 template <class V>
 std::optional<V> ttl_cache<Key, Value, Policies...>::copied(shard_type& s, reading const& at, instant t) {
-  std::optional<V> copy(std::in_place, std::as_const(s[at.id].value));
+  std::optional<V> copy(std::in_place, at.entry->value);
   count_read(s, at, t);
   return copy;
 }
@@ -997,11 +998,12 @@ bool ttl_cache<Key, Value, Policies...>::look(K const& key, F f) const {
   auto&& wanted = lookup_key(key);
   std::uint64_t const hash = hashing_(wanted);
   shard_type& s = shard_of(hash);
-  instant const t = now_before_lookup(s, hash);
+  auto const begin = s.locate(hash);
+  instant const t = now();
   if constexpr (reads_without_lock) {
-    reading const at(s, hashing_, hash, wanted, expiry_, t);
+    reading const at(s, begin, hashing_, hash, wanted, expiry_, t);
     bool const live = at.came_to == detail::read_outcome::live;
-    if (live) f(std::as_const(s[at.id]), t);
+    if (live) f(*at.entry, t);
     if (at.came_to != detail::read_outcome::unsure) return live;
   }
   lock_type lock(s.mutex);
@@ -1018,13 +1020,14 @@ bool ttl_cache<Key, Value, Policies...>::visit(K const& key, Visitor&& visitor) 
   auto&& wanted = lookup_key(key);
   std::uint64_t const hash = hashing_(wanted);
   shard_type& s = shard_of(hash);
-  instant const t = now_before_lookup(s, hash);
+  auto const begin = s.locate(hash);
+  instant const t = now();
   if constexpr (reads_without_lock) {
-    reading at(s, hashing_, hash, wanted, expiry_, t);
+    reading at(s, begin, hashing_, hash, wanted, expiry_, t);
     parting const end(s, at);
     if (count_read(s, at, t)) {
       if (at.came_to != detail::read_outcome::live) return false;
-      std::invoke(visitor, std::as_const(s[at.id].value));
+      std::invoke(visitor, at.entry->value);
       return true;
     }
   }
@@ -1286,16 +1289,17 @@ auto ttl_cache<Key, Value, Policies...>::obtain(K&& key, F& compute, Deadline co
     typename Exit::template type<Read> {
   std::uint64_t const hash = hashing_(key);
   shard_type& s = shard_of(hash);
-  instant t = now_before_lookup(s, hash);
+  auto const begin = s.locate(hash);
+  instant t = now();
   if constexpr (reads_without_lock) {
-    reading at(s, hashing_, hash, key, expiry_, t);
+    reading at(s, begin, hashing_, hash, key, expiry_, t);
     std::conditional_t<Read::under_lock, no_parting, parting> const end(s, at);
     if (at.came_to == detail::read_outcome::live) {
       if constexpr (Read::under_lock) {
-        return copy_then<Exit>(s[at.id], read, [&]() noexcept { count_read(s, at, t); });
+        return copy_then<Exit>(*at.entry, read, [&]() noexcept { count_read(s, at, t); });
       } else {
         count_read(s, at, t);
-        return Exit::give(read, std::as_const(s[at.id].value));
+        return Exit::give(read, at.entry->value);
       }
     }
     if constexpr (Exit::may_be_nothing) {

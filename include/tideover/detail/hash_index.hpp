@@ -76,37 +76,47 @@ class hash_index {
   template <class Matches>
   entry_id find(std::uint64_t hash, Matches matches) const {
     if (size_ == 0) return no_entry;
-    return search(*now(), hash, [&](cell<entry_id> const& place) {
+    table const& t = *now();
+    return search(t, first(t, hash), hash, [&](cell<entry_id> const& place) {
       entry_id const id = place.load(std::memory_order_relaxed);
       return matches(id) ? id : no_entry;
     });
   }
 
-  /// Has the bucket of that hash brought near, for a lookup to come; as `read`, at any time.
-  void prefetch(std::uint64_t hash) const noexcept {
-    table const* const t = table_.load(std::memory_order_acquire);
-    if (t != nullptr) __builtin_prefetch(t->buckets() + home(*t, lower(hash)));
+  /// Where a lookup begins.
+  class spot {
+    friend hash_index;
+    table const* in;
+    bucket const* at;
+    std::uint64_t hash;
+  };
+  /// Has the bucket of that hash brought near, for a lookup to come. At any time, as `read`.
+  spot locate(std::uint64_t hash) const noexcept {
+    spot s;
+    // Acquire: pairs with the store in grow; the buckets are seen as they were filled.
+    s.in = table_.load(std::memory_order_acquire);
+    s.at = s.in == nullptr ? nullptr : first(*s.in, hash);
+    s.hash = hash;
+    if (s.at != nullptr) __builtin_prefetch(s.at);
+    return s;
   }
 
-  /// The same without the lock, while others write. `protect(id)` keeps the entry from being taken apart from
-  /// then on, if it is still in its place afterwards; only then `matches(id)` is asked. What was there all
-  /// the while is found. `unsure_entry` if writers changed what was looked at again and again.
+  /// As `find`, without the lock, while others write. `protect(id)` keeps the entry from being taken apart
+  /// from then on, if it is still in its place afterwards; only then `matches(id)` is asked. What was there
+  /// all the while is found. `unsure_entry` if writers changed what was looked at again and again.
   template <class Protect, class Matches>
-  entry_id read(std::uint64_t hash, Protect protect, Matches matches) const {
+  entry_id read(spot s, Protect protect, Matches matches) const {
     int patience = 8;
-    while (patience != 0) {
-      // Acquire: pairs with the release in grow; the buckets are seen as they were filled.
-      table const* const t = table_.load(std::memory_order_acquire);
-      if (t == nullptr) return no_entry;
+    while (s.in != nullptr) {
       bool moved = false;
-      entry_id const found = search(*t, hash, [&](cell<entry_id> const& place) {
+      entry_id const found = search(*s.in, s.at, s.hash, [&](cell<entry_id> const& place) {
         // Acquire: pairs with the release in put; the entry is seen as it was made.
         entry_id id = place.load(std::memory_order_acquire);
         for (; id != no_entry; --patience) {
           if (patience <= 0) return unsure_entry;
           protect(id);
           // Both after `protect` in the one order of what is sequentially consistent, see hazard.hpp.
-          if (table_.load(std::memory_order_seq_cst) != t) {
+          if (table_.load(std::memory_order_seq_cst) != s.in) {
             moved = true;
             return unsure_entry;
           }
@@ -117,9 +127,15 @@ class hash_index {
         return no_entry;
       });
       if (!moved) return found;
-      --patience;
+      if (--patience <= 0) return unsure_entry;
+      s = locate(s.hash);
     }
-    return unsure_entry;
+    return no_entry;
+  }
+
+  template <class Protect, class Matches>
+  entry_id read(std::uint64_t hash, Protect protect, Matches matches) const {
+    return read(locate(hash), protect, matches);
   }
 
   /// Makes room for `n` entries in all. `hash_of(id)` gives back the lower half of an entry's hash. May throw
@@ -203,6 +219,9 @@ class hash_index {
     return static_cast<std::size_t>((std::uint64_t{hash} * t.count) >> 32);
   }
   static std::size_t after(table const& t, std::size_t b) noexcept { return b + 1 == t.count ? 0 : b + 1; }
+  static bucket const* first(table const& t, std::uint64_t hash) noexcept {
+    return t.buckets() + home(t, lower(hash));
+  }
 
   /// The high bit of each byte of `word` that equals `tag`, exactly (no carry crosses a byte).
   static std::uint64_t equal_bytes(std::uint64_t word, std::uint8_t tag) noexcept {
@@ -238,12 +257,11 @@ class hash_index {
 
   /// The first that `ask(place)` does not answer by `no_entry`, of the places whose tag is that of the hash.
   template <class Ask>
-  static entry_id search(table const& t, std::uint64_t hash, Ask ask) {
+  static entry_id search(table const& t, bucket const* at, std::uint64_t hash, Ask ask) {
     std::uint8_t const tag = tag_of(hash);
     // Once round at most: in a small index each bucket may have been passed by some entry.
-    std::size_t left = t.count;
-    for (std::size_t b = home(t, lower(hash));; b = after(t, b)) {
-      bucket const& here = t.buckets()[b];
+    for (std::size_t left = t.count;;) {
+      bucket const& here = *at;
       std::uint64_t const low = here.low.load(std::memory_order_acquire);
       std::uint64_t const high = here.high.load(std::memory_order_acquire);
       for (std::uint64_t found = equal_bytes(low, tag); found != 0; found &= found - 1) {
@@ -255,6 +273,7 @@ class hash_index {
         if (id != no_entry) return id;
       }
       if (high >> 32 == 0 || --left == 0) return no_entry;
+      if (++at == t.buckets() + t.count) at = t.buckets();
     }
   }
 

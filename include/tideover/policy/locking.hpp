@@ -43,7 +43,7 @@ class spin_mutex {
   static constexpr int turns = 64;
 
   TIDEOVER_COLD void wait() noexcept {
-    for (int i = 0;; ++i) {
+    for (int i = 0;; i += i < looks + turns ? 1 : 0) {
       // Only looked at until it is free: so the line stays with the one who holds it.
       if (!locked_.load(std::memory_order_relaxed) && try_lock()) return;
       if (i < looks) {

@@ -23,18 +23,20 @@ class read_counts {
  public:
   enum kind : unsigned { hits, misses, negative_hits };
 
-  explicit read_counts(Allocator const& allocator) : lines_(own_lines() + 1, line_allocator(allocator)) {}
+  explicit read_counts(Allocator const& allocator)
+      : lines_(own_lines() + 1, line_allocator(allocator)),
+        first_(lines_.data()),
+        shared_(lines_.size() - 1) {}
   read_counts(read_counts const&) = delete;
   read_counts& operator=(read_counts const&) = delete;
 
   /// By a thread that has a hazard record.
   void add(hazard_record const& thread, kind k) noexcept {
-    std::size_t const shared = lines_.size() - 1;
-    if (thread.number < shared) {
-      auto& count = lines_[thread.number].counts[k];
+    if (thread.number < shared_) {
+      auto& count = first_[thread.number].counts[k];
       count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     } else {
-      lines_[shared].counts[k].fetch_add(1, std::memory_order_relaxed);
+      first_[shared_].counts[k].fetch_add(1, std::memory_order_relaxed);
     }
   }
   std::uint64_t sum(kind k) const noexcept {
@@ -56,6 +58,8 @@ class read_counts {
   }
 
   std::vector<line, line_allocator> lines_;
+  line* first_;  // for a step less
+  std::size_t shared_;
 };
 
 /// Stands where every read takes the lock, and is counted under it.

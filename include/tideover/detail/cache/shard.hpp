@@ -308,7 +308,8 @@ class alignas(cache_line) cache_shard {
   }
 
   /// At any time, without the lock: a lookup of that hash follows.
-  void prefetch(std::uint64_t hash) const noexcept { index_.prefetch(hash); }
+  using spot = typename hash_index<typename Parts::locking_type, allocator_type>::spot;
+  spot locate(std::uint64_t hash) const noexcept { return index_.locate(hash); }
 
   /// The lower half of the hash of its key.
   std::uint32_t hash_of(entry_id id) const noexcept {
@@ -332,16 +333,17 @@ class alignas(cache_line) cache_shard {
   class reading {
    public:
     template <class Hashing, class K>
-    reading(cache_shard& s, Hashing const& hashing, std::uint64_t hash, K const& key,
+    reading(cache_shard& s, spot const& begin, Hashing const& hashing, std::uint64_t hash, K const& key,
             expiry_type const& expiry, instant now)
         : thread(hazard_record_of_this_thread()), slot_(thread) {
-      if (slot_) came_to = s.read(*this, hashing, hash, key, expiry, now);
+      if (slot_) came_to = s.read(*this, begin, hashing, hash, key, expiry, now);
     }
     /// At the end of a visit, before `end_visit`.
     void end_in_order() noexcept { slot_.end_in_order(); }
 
     read_outcome came_to = read_outcome::unsure;
     entry_id id = no_entry;
+    node const* entry = nullptr;  // of that number
     hazard_record& thread;
 
    private:
@@ -673,29 +675,30 @@ class alignas(cache_line) cache_shard {
   };
 
   template <class Hashing, class K>
-  read_outcome read(reading& r, Hashing const& hashing, std::uint64_t hash, K const& key,
-                    expiry_type const& expiry, instant now) {
+  read_outcome read(reading& r, spot const& begin, Hashing const& hashing,
+                    [[maybe_unused]] std::uint64_t hash, K const& key, expiry_type const& expiry,
+                    instant now) {
     // Acquire: as in catch_up. Before the entry is looked for: what it is compared with must not be older.
     std::uint64_t const current = generation_->load(std::memory_order_acquire);
     r.id = index_.read(
-        hash,
+        begin,
         [&](entry_id candidate) noexcept {
-          node const* const n = &nodes_[candidate];
-          prefetch(*n);  // it comes while the store that protects it is on its way
-          r.slot_.protect(n);
+          r.entry = &nodes_[candidate];
+          prefetch(*r.entry);  // it comes while the store that protects it is on its way
+          r.slot_.protect(r.entry);
         },
-        [&](entry_id candidate) {
-          node const& n = nodes_[candidate];
-          return may_be(n, hash) && hashing.equal(n.key, key);
-        });
+        [&](entry_id) { return may_be(*r.entry, hash) && hashing.equal(r.entry->key, key); });
     if (r.id == no_entry) return read_outcome::absent;
     if (r.id == unsure_entry) return read_outcome::unsure;
-    node const& n = nodes_[r.id];
+    node const& n = *r.entry;
     if (!n.is_of(current)) return read_outcome::unsure;
     if constexpr (expires) {
       if (now >= expiry.deadline(n.expiry)) return read_outcome::unsure;
     }
-    return is_nothing(r.id) ? read_outcome::nothing : read_outcome::live;
+    if constexpr (remembers) {
+      if ((n.lasting & node::nothing) != 0) return read_outcome::nothing;
+    }
+    return read_outcome::live;
   }
 
   static void prefetch(node const& n) noexcept {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <thread>
 
 namespace tideover::inline v0::eviction_parts {
 
@@ -40,8 +41,7 @@ class event_ring {
       event_ring& ring;
       ~back() { ring.taking_.store(0, std::memory_order_release); }
     };
-    while (taking_.exchange(1, std::memory_order_acquire) != 0) {
-    }
+    while (taking_.exchange(1, std::memory_order_acquire) != 0) std::this_thread::yield();
     back const release{*this};
     f();
   }
