@@ -73,9 +73,8 @@ using breaker_axes = axes<axis::trip, axis::open_duration, axis::recovery, axis:
 ///           is counted as `stale` and changes nothing.
 /// Threads   All members may be called at once, but with `single_threaded`. No user function runs under a
 ///           lock; there is none.
-/// Throws    What the callable or the fallback throws; `error` (errc::circuit_open) from `call` and
-/// `acquire`. Cost      A call that passes a closed breaker: two loads more than the call itself; with a rate
-/// one atomic
+/// Throws    What the callable or the fallback throws; `error` (errc::circuit_open) from `call`, `acquire`.
+/// Cost      A call that passes a closed breaker: two loads more than the call itself; with a rate one atomic
 ///           exchange. A rejection: one load, the cheap clock, one counter. Nothing is allocated after the
 ///           construction.
 ///
