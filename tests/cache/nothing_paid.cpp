@@ -31,7 +31,7 @@ struct parts {
 struct shard_parts : parts<unbounded, after_write, count> {
   using rng_type = xoshiro;
   using allocator_type = std::allocator<std::byte>;
-  static constexpr bool is_silent = true;
+  [[maybe_unused]] static constexpr bool is_silent = true;
 };
 struct ones {
   std::size_t operator()(std::uint64_t, std::uint64_t) const { return 1; }

@@ -138,7 +138,14 @@ class naive_guard {
       return lead(key, compute, mine, until.stop, seen);
     }
     std::shared_ptr<call> const other = running->second;
-    std::stop_callback const on_stop(until.stop, [&] { other->changed.notify_all(); });
+    lock.unlock();
+    // With the mutex, or it would be told before it waits; and gone after the mutex, which it may be waiting
+    // for.
+    std::stop_callback const on_stop(until.stop, [&] {
+      { std::lock_guard turn(mutex_); }
+      other->changed.notify_all();
+    });
+    std::unique_lock again(mutex_);
     while (!other->done) {
       if (until.stop.stop_requested()) {
         if (flaw_ == flaw::waiters_leaving_ends_the_flight) calls_.erase(key);
@@ -149,7 +156,7 @@ class naive_guard {
         if (seen && clock.now() < seen->hard) return {seen->value};
         return {std::nullopt, errc::timed_out};
       }
-      clock.wait_until(other->changed, lock, ends ? until.at : patience_of_the_test);
+      clock.wait_until(other->changed, again, ends ? until.at : patience_of_the_test);
     }
     if (other->failed && flaw_ != flaw::failure_told_as_success) {
       if (seen && clock.now() < seen->hard) return {seen->value};
