@@ -524,6 +524,8 @@ class ttl_cache {
   bool remove(K const& key, Also also);
   template <class K>
   entry_id find_live(shard_type& s, std::uint64_t hash, K const& key, instant t, detail::removed_chain& gone);
+  template <class K, class V = Value>
+  std::optional<V> copied_with_lock(shard_type& s, std::uint64_t hash, K const& wanted, instant t);
   template <class V = Value>
   std::optional<V> copied(shard_type& s, reading const& at, instant t);
   template <class K, class F>
@@ -902,7 +904,16 @@ std::optional<Value> ttl_cache<Key, Value, Policies...>::get(
     if (at.came_to == detail::read_outcome::live) return copied(s, at, t);
     if (count_read(s, at, t)) return std::nullopt;
   }
-  std::optional<Value> copy;
+  return copied_with_lock(s, hash, wanted, t);
+}
+
+/// One variable and one return, here and below: the copy is made in the caller's place, so that nothing can
+/// throw after it was counted.
+template <class Key, class Value, class... Policies>
+template <class K, class V>
+std::optional<V> ttl_cache<Key, Value, Policies...>::copied_with_lock(shard_type& s, std::uint64_t hash,
+                                                                      K const& wanted, instant t) {
+  std::optional<V> copy;
   detail::removed_chain gone;
   {
     lock_type lock(s.mutex);
@@ -921,7 +932,7 @@ std::optional<Value> ttl_cache<Key, Value, Policies...>::get(
   return copy;
 }
 
-/// What was read is copied first, in the caller's place: if that throws, nothing has been counted.
+/// The same of what was read without the lock.
 template <class Key, class Value, class... Policies>
 template <class V>
 std::optional<V> ttl_cache<Key, Value, Policies...>::copied(shard_type& s, reading const& at, instant t) {
