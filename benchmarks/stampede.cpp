@@ -377,7 +377,7 @@ void price_of_a_hit(std::size_t keys, settings const& s, bench::table& t, nlohma
       for (std::uint64_t const* key = first; key != first + slice; ++key) sum += one(*key);
     };
   };
-  bench::paired<4> pairs;
+  bench::paired pairs;
   for (std::size_t round = 0; round != s.rounds; ++round, ++i) {
     pairs.round(bench::thread_time(),
                 over([&](std::uint64_t key) { return guard.get_or_compute(key, made_for).words[1]; }),
