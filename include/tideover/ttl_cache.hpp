@@ -1117,7 +1117,7 @@ struct ttl_cache<Key, Value, Policies...>::no_parting {
 
 // ---- Computing what is missing ----------------------------------------------------------------------------
 
-// How a value is read: copied out while the lock is held, or visited where it is, without a lock.
+// How a value is read: copied out, with the lock if reads need it, or visited where it is, without a lock.
 
 template <class Key, class Value, class... Policies>
 struct ttl_cache<Key, Value, Policies...>::copying {
