@@ -527,7 +527,7 @@ class ttl_cache {
   template <class K, class V = Value>
   std::optional<V> copied_with_lock(shard_type& s, std::uint64_t hash, K const& wanted, instant t);
   template <class V = Value>
-  std::optional<V> copied(shard_type& s, reading const& at, instant t);
+  std::optional<V> copied(shard_type& s, reading const& at);
   template <class K, class F>
   bool look(K const& key, F f) const;
   void count_hit(shard_type& s, entry_id id, instant t) noexcept {
@@ -535,14 +535,14 @@ class ttl_cache {
     s.touch(expiry_, id, t);
   }
   /// Notes a read without the lock as a use; false if it was none, as the lock has to be taken.
-  bool count_read(shard_type& s, reading const& at, instant t) noexcept {
+  [[gnu::always_inline]] bool count_read(shard_type& s, reading const& at) noexcept {
     switch (at.came_to) {
       case detail::read_outcome::live:
-        s.touch(expiry_, at.id, t);
+        s.touch(at);
         reads_.add(at.thread, read_counts::hits);
         return true;
       case detail::read_outcome::nothing:
-        s.touch_nothing(at.id);
+        s.touch(at);
         reads_.add(at.thread, read_counts::negative_hits);
         return true;
       case detail::read_outcome::absent:
@@ -568,6 +568,16 @@ class ttl_cache {
 
   template <class Exit, class K, class F, class Deadline, class Read>
   auto obtain(K&& key, F& compute, Deadline const& until, Read read) -> typename Exit::template type<Read>;
+  template <class Exit, class K, class F, class Deadline, class Read>
+  auto obtain_with_lock(shard_type& s, std::uint64_t hash, instant t, K&& key, F& compute,
+                        Deadline const& until, Read& read) -> typename Exit::template type<Read>;
+  /// Apart, so that a hit without the lock saves none of the registers that this needs.
+  template <class Exit, class K, class F, class Deadline, class Read>
+  [[gnu::noinline]] auto obtain_apart(shard_type& s, std::uint64_t hash, instant t, K&& key, F& compute,
+                                      Deadline const& until, Read& read) ->
+      typename Exit::template type<Read> {
+    return obtain_with_lock<Exit>(s, hash, t, std::forward<K>(key), compute, until, read);
+  }
   template <class Exit, class Read, class Then>
   static auto copy_then(node_type const& n, Read& read, Then then) -> typename Exit::template type<Read>;
   template <class Exit, class F, class Read>
@@ -901,8 +911,8 @@ std::optional<Value> ttl_cache<Key, Value, Policies...>::get(
   instant const t = now();
   if constexpr (reads_without_lock) {
     reading const at(s, begin, hashing_, hash, wanted, expiry_, t);
-    if (at.came_to == detail::read_outcome::live) return copied(s, at, t);
-    if (count_read(s, at, t)) return std::nullopt;
+    if (at.came_to == detail::read_outcome::live) return copied(s, at);
+    if (count_read(s, at)) return std::nullopt;
   }
   return copied_with_lock(s, hash, wanted, t);
 }
@@ -935,9 +945,9 @@ std::optional<V> ttl_cache<Key, Value, Policies...>::copied_with_lock(shard_type
 /// The same of what was read without the lock.
 template <class Key, class Value, class... Policies>
 template <class V>
-std::optional<V> ttl_cache<Key, Value, Policies...>::copied(shard_type& s, reading const& at, instant t) {
+std::optional<V> ttl_cache<Key, Value, Policies...>::copied(shard_type& s, reading const& at) {
   std::optional<V> copy(std::in_place, at.entry->value);
-  count_read(s, at, t);
+  count_read(s, at);
   return copy;
 }
 
@@ -1036,7 +1046,7 @@ bool ttl_cache<Key, Value, Policies...>::visit(K const& key, Visitor&& visitor) 
   if constexpr (reads_without_lock) {
     reading at(s, begin, hashing_, hash, wanted, expiry_, t);
     parting const end(s, at);
-    if (count_read(s, at, t)) {
+    if (count_read(s, at)) {
       if (at.came_to != detail::read_outcome::live) return false;
       std::invoke(visitor, at.entry->value);
       return true;
@@ -1301,25 +1311,35 @@ auto ttl_cache<Key, Value, Policies...>::obtain(K&& key, F& compute, Deadline co
   std::uint64_t const hash = hashing_(key);
   shard_type& s = shard_of(hash);
   auto const begin = s.locate(hash);
-  instant t = now();
+  instant const t = now();
   if constexpr (reads_without_lock) {
     reading at(s, begin, hashing_, hash, key, expiry_, t);
     std::conditional_t<Read::under_lock, no_parting, parting> const end(s, at);
     if (at.came_to == detail::read_outcome::live) {
       if constexpr (Read::under_lock) {
-        return copy_then<Exit>(*at.entry, read, [&]() noexcept { count_read(s, at, t); });
+        return copy_then<Exit>(*at.entry, read, [&]() noexcept { count_read(s, at); });
       } else {
-        count_read(s, at, t);
+        count_read(s, at);
         return Exit::give(read, at.entry->value);
       }
     }
     if constexpr (Exit::may_be_nothing) {
       if (at.came_to == detail::read_outcome::nothing) {
-        count_read(s, at, t);
+        count_read(s, at);
         return Exit::template nothing<Read>();
       }
     }
+  } else {
+    return obtain_with_lock<Exit>(s, hash, t, std::forward<K>(key), compute, until, read);
   }
+  return obtain_apart<Exit>(s, hash, t, std::forward<K>(key), compute, until, read);
+}
+
+template <class Key, class Value, class... Policies>
+template <class Exit, class K, class F, class Deadline, class Read>
+auto ttl_cache<Key, Value, Policies...>::obtain_with_lock(shard_type& s, std::uint64_t hash, instant t,
+                                                          K&& key, F& compute, Deadline const& until,
+                                                          Read& read) -> typename Exit::template type<Read> {
   for (bool again = false;; again = true) {
     if (again) t = now();
     detail::removed_chain gone;

@@ -31,7 +31,7 @@ class read_counts {
   read_counts& operator=(read_counts const&) = delete;
 
   /// By a thread that has a hazard record.
-  void add(hazard_record const& thread, kind k) noexcept {
+  [[gnu::always_inline]] void add(hazard_record const& thread, kind k) noexcept {
     if (thread.number < shared_) {
       auto& count = first_[thread.number].counts[k];
       count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);

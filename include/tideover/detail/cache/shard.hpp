@@ -333,8 +333,8 @@ class alignas(cache_line) cache_shard {
   class reading {
    public:
     template <class Hashing, class K>
-    reading(cache_shard& s, spot const& begin, Hashing const& hashing, std::uint64_t hash, K const& key,
-            expiry_type const& expiry, instant now)
+    [[gnu::always_inline]] reading(cache_shard& s, spot const& begin, Hashing const& hashing,
+                                   std::uint64_t hash, K const& key, expiry_type const& expiry, instant now)
         : thread(hazard_record_of_this_thread()), slot_(thread) {
       if (slot_) came_to = s.read(*this, begin, hashing, hash, key, expiry, now);
     }
@@ -370,6 +370,10 @@ class alignas(cache_line) cache_shard {
   void touch(expiry_type const& expiry, entry_id id, instant now) noexcept {
     eviction_.on_hit(hooks(), id);
     if constexpr (expires) expiry.on_hit(nodes_[id].expiry, now);
+  }
+  /// The same of what was read without the lock: no hit prolongs a life then.
+  [[gnu::always_inline]] void touch(reading const& r) noexcept {
+    eviction_.on_hit(hook_in_hand{this, const_cast<node*>(r.entry)}, r.id);
   }
 
   // References. A reference keeps key and value where they are; taking one needs the lock, giving it back
@@ -646,6 +650,19 @@ class alignas(cache_line) cache_shard {
     std::size_t shard() const noexcept { return self->place_.number; }
     shared_type& shared() const noexcept { return *self->place_.shared; }
   };
+  /// The same of the one entry that a hit without the lock is about: its place is known.
+  struct hook_in_hand {
+    cache_shard* self;
+    node* entry;
+    typename eviction_type::hook& operator[](entry_id) const noexcept { return entry->eviction; }
+    std::uint32_t hash(entry_id id) const noexcept { return self->hash_of(id); }
+    template <class T>
+    auto relaxed(T& x) const noexcept {
+      return self->hooks().relaxed(x);
+    }
+    std::size_t shard() const noexcept { return self->place_.number; }
+    shared_type& shared() const noexcept { return *self->place_.shared; }
+  };
   /// Where this shard stands, for a policy that asks.
   struct place {
     place(shared_type& s, std::size_t n) noexcept : shared(&s), number(n) {}
@@ -675,9 +692,9 @@ class alignas(cache_line) cache_shard {
   };
 
   template <class Hashing, class K>
-  read_outcome read(reading& r, spot const& begin, Hashing const& hashing,
-                    [[maybe_unused]] std::uint64_t hash, K const& key, expiry_type const& expiry,
-                    instant now) {
+  [[gnu::always_inline]] read_outcome read(reading& r, spot const& begin, Hashing const& hashing,
+                                           [[maybe_unused]] std::uint64_t hash, K const& key,
+                                           expiry_type const& expiry, instant now) {
     // Acquire: as in catch_up. Before the entry is looked for: what it is compared with must not be older.
     std::uint64_t const current = generation_->load(std::memory_order_acquire);
     r.id = index_.read(

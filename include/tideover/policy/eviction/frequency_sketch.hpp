@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace tideover::inline v0 {
@@ -37,29 +38,27 @@ class frequency_sketch {
   frequency_sketch& operator=(frequency_sketch const&) = delete;
 
   unsigned frequency(std::uint32_t hash) const noexcept {
-    place at = place_of(hash);
+    place const at = place_of(hash);
     block const& b = blocks_[at.block];
     unsigned least = most;
-    for (std::size_t row = 0; row != rows; ++row) {
-      counter const c = at.next(row);
+    at.for_each_counter([&](counter c) noexcept {
       std::uint64_t const word = b.words[c.word].load(std::memory_order_relaxed);
       least = std::min(least, static_cast<unsigned>(word >> c.shift) & most);
-    }
+    });
     return least;
   }
 
   void increment(std::uint32_t hash) noexcept {
-    place at = place_of(hash);
+    place const at = place_of(hash);
     block& b = blocks_[at.block];
     bool added = false;
-    for (std::size_t row = 0; row != rows; ++row) {
-      counter const c = at.next(row);
+    at.for_each_counter([&](counter c) noexcept {
       // A load and a store, no read-modify-write: cheaper than exact.
       std::uint64_t const word = b.words[c.word].load(std::memory_order_relaxed);
-      if ((word >> c.shift & most) == most) continue;
-      b.words[c.word].store(word + (std::uint64_t{1} << c.shift), std::memory_order_relaxed);
-      added = true;
-    }
+      bool const room = (word >> c.shift & most) != most;
+      b.words[c.word].store(word + (std::uint64_t{room} << c.shift), std::memory_order_relaxed);
+      added |= room;
+    });
     if (added) age();
   }
 
@@ -100,11 +99,13 @@ class frequency_sketch {
   struct place {
     std::size_t block;
     std::uint32_t bits;
-    /// Each row has 32 counters, two words, of its own.
-    counter next(std::size_t row) noexcept {
-      counter const c{2 * row + (bits & 1), (bits >> 1 & 15) * 4};
-      bits >>= 5;
-      return c;
+    /// Each row has 32 counters, two words, of its own; five bits say which.
+    template <class F>
+    void for_each_counter(F f) const noexcept {
+      [&]<std::size_t... Row>(std::index_sequence<Row...>) {
+        (f(counter{2 * Row + (bits >> 5 * Row & 1), (bits >> 5 * Row & 30) * 2}), ...);
+      }
+      (std::make_index_sequence<rows>());
     }
   };
 

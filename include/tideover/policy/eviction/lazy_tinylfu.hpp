@@ -101,8 +101,8 @@ class lazy_tinylfu {
   }
   /// The mark of a new entry: its key is recorded as it comes in, if it is in the sample.
   template <class Hooks>
-  static std::uint8_t first_mark(Hooks hooks, entry_id id) noexcept {
-    return hooks.shared().samples(hooks.hash(id))
+  static std::uint8_t first_mark(Hooks hooks, std::uint32_t hash) noexcept {
+    return hooks.shared().samples(hash)
                ? static_cast<std::uint8_t>(sampled | (hooks.shared().tick() & tick_bits))
                : std::uint8_t{0};
   }

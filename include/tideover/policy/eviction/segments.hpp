@@ -29,8 +29,16 @@ class segments {
   static constexpr std::uint8_t used = 0x80;
 
   /// How many entries there are when it is full; the window's share of them, at least one.
-  void set_bound(std::size_t n) noexcept { bound_ = n; }
-  void set_window(double share) noexcept { share_ = share; }
+  void set_bound(std::size_t n) noexcept {
+    if (n == bound_) return;
+    bound_ = n;
+    set_targets();
+  }
+  void set_window(double share) noexcept {
+    if (share == share_) return;
+    share_ = share;
+    set_targets();
+  }
   double window_share() const noexcept { return share_; }
   std::size_t size() const noexcept { return sizes_[window] + sizes_[probation] + sizes_[kept]; }
 
@@ -64,7 +72,7 @@ class segments {
   template <class Hooks, class Note, class Admit>
   entry_id victim(Hooks hooks, Note note, Admit admit) noexcept {
     if (size() == 0) return no_entry;
-    bound_ = size() - 1;  // as many as stay: with weights nobody can know it before
+    set_bound(size() - 1);  // as many as stay: with weights nobody can know it before
     entry_id const chosen = choose(hooks, note, admit);
     left_ = chances;  // for the next one, if more have to go
     return chosen;
@@ -98,14 +106,14 @@ class segments {
   static constexpr int moves = 4;  // for each entry that comes in, from the window and from the kept ones
   static constexpr double kept_share = 0.8;
 
-  std::size_t window_target() const noexcept {
-    return std::max<std::size_t>(1, static_cast<std::size_t>(share_ * static_cast<double>(bound_) + 0.5));
+  void set_targets() noexcept {
+    window_target_ =
+        std::max<std::size_t>(1, static_cast<std::size_t>(share_ * static_cast<double>(bound_) + 0.5));
+    main_target_ = bound_ - std::min(bound_, window_target_);
+    most_kept_ = static_cast<std::size_t>(kept_share * static_cast<double>(main_target_));
   }
-  std::size_t main_target() const noexcept { return bound_ - std::min(bound_, window_target()); }
   std::size_t main_size() const noexcept { return sizes_[probation] + sizes_[kept]; }
-  bool too_many_kept() const noexcept {
-    return static_cast<double>(sizes_[kept]) > kept_share * static_cast<double>(main_target());
-  }
+  bool too_many_kept() const noexcept { return sizes_[kept] > most_kept_; }
 
   template <class Hooks>
   static queue queue_of(Hooks hooks, entry_id id) noexcept {
@@ -143,7 +151,7 @@ class segments {
   }
   template <class Hooks, class Note>
   void settle(Hooks hooks, Note note) noexcept {
-    for (int i = 0; i != moves && sizes_[window] > window_target() && main_size() < main_target(); ++i) {
+    for (int i = 0; i != moves && sizes_[window] > window_target_ && main_size() < main_target_; ++i) {
       entry_id const last = queues_[window].back();
       if (!pass(hooks, last, window, note)) move(hooks, last, probation);
     }
@@ -158,7 +166,7 @@ class segments {
   template <class Hooks, class Note, class Admit>
   entry_id choose(Hooks hooks, Note note, Admit admit) noexcept {
     entry_id const last = last_of_main(hooks, note);
-    if (last != no_entry && sizes_[window] <= window_target()) return last;
+    if (last != no_entry && sizes_[window] <= window_target_) return last;
     entry_id const candidate = last_of_window(hooks, note);
     if (last == no_entry) return candidate;
     if (!admit(candidate, last)) return candidate;
@@ -172,7 +180,7 @@ class segments {
     for (;;) {
       entry_id const last = queues_[queues_[probation].empty() ? kept : probation].back();
       if (last == no_entry) return no_entry;
-      if (!pass(hooks, last, sizes_[window] < window_target() ? window : kept, note)) return last;
+      if (!pass(hooks, last, sizes_[window] < window_target_ ? window : kept, note)) return last;
       if (too_many_kept()) demote(hooks, note);
     }
   }
@@ -193,6 +201,10 @@ class segments {
   std::array<std::size_t, 3> sizes_{};
   std::size_t bound_ = 1;
   double share_ = 0.01;
+  // What follows from these two.
+  std::size_t window_target_ = 1;
+  std::size_t main_target_ = 0;
+  std::size_t most_kept_ = 0;
   entry_id newest_ = no_entry;
   int left_ = chances;
 };

@@ -40,7 +40,7 @@ class steered : public eviction_parts::lazy_tinylfu {
     std::uint32_t const hash = hooks.hash(id);
     s.sketch().increment(hash);
     bool const came_back = s.ghost(hooks.shard()).take(hash);
-    std::uint8_t const mark = first_mark(hooks, id);
+    std::uint8_t const mark = first_mark(hooks, hash);
     segments_.set_window(s.now_at().window);
     segments_.insert(hooks, id, mark, came_back, note_in_sketch(hooks));
     if ((mark & sampled) != 0) s.record(hash, false);

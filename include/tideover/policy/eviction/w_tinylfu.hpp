@@ -60,7 +60,7 @@ class w_tinylfu : public eviction_parts::lazy_tinylfu {
   void on_insert(Hooks hooks, entry_id id) noexcept {
     auto& s = hooks.shared();
     s.sketch().increment(hooks.hash(id));
-    std::uint8_t const mark = first_mark(hooks, id);
+    std::uint8_t const mark = first_mark(hooks, hooks.hash(id));
     segments_.set_window(s.window());
     segments_.insert(hooks, id, mark, false, note_in_sketch(hooks));
     if ((mark & sampled) != 0) s.record_miss();
