@@ -481,7 +481,7 @@ class ttl_cache {
   shard_type& shard_of(std::uint64_t hash) const noexcept {
     return shards_[static_cast<std::size_t>(hash >> 40) & (shard_count_ - 1)];
   }
-  instant now() const noexcept {
+  [[gnu::always_inline]] instant now() const noexcept {
     if constexpr (expiry_type::expires) {
       return clock_.now();
     } else {
@@ -527,7 +527,7 @@ class ttl_cache {
   template <class K, class V = Value>
   std::optional<V> copied_with_lock(shard_type& s, std::uint64_t hash, K const& wanted, instant t);
   template <class V = Value>
-  std::optional<V> copied(shard_type& s, reading const& at);
+  [[gnu::always_inline]] inline std::optional<V> copied(shard_type& s, reading const& at);
   template <class K, class F>
   bool look(K const& key, F f) const;
   void count_hit(shard_type& s, entry_id id, instant t) noexcept {

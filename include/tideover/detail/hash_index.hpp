@@ -91,7 +91,7 @@ class hash_index {
     std::uint64_t hash;
   };
   /// Has the bucket of that hash brought near, for a lookup to come. At any time, as `read`.
-  spot locate(std::uint64_t hash) const noexcept {
+  [[gnu::always_inline]] spot locate(std::uint64_t hash) const noexcept {
     spot s;
     // Acquire: pairs with the store in grow; the buckets are seen as they were filled.
     s.in = table_.load(std::memory_order_acquire);
@@ -105,11 +105,11 @@ class hash_index {
   /// from then on, if it is still in its place afterwards; only then `matches(id)` is asked. What was there
   /// all the while is found. `unsure_entry` if writers changed what was looked at again and again.
   template <class Protect, class Matches>
-  entry_id read(spot s, Protect protect, Matches matches) const {
+  [[gnu::always_inline]] entry_id read(spot s, Protect protect, Matches matches) const {
     int patience = 8;
     while (s.in != nullptr) {
       bool moved = false;
-      entry_id const found = search(*s.in, s.at, s.hash, [&](cell<entry_id> const& place) {
+      auto const ask = [&](cell<entry_id> const& place) {
         // Acquire: pairs with the release in put; the entry is seen as it was made.
         entry_id id = place.load(std::memory_order_acquire);
         for (; id != no_entry; --patience) {
@@ -125,7 +125,8 @@ class hash_index {
           id = still;
         }
         return no_entry;
-      });
+      };
+      entry_id const found = search_here(*s.in, s.at, s.hash, ask);
       if (!moved) return found;
       if (--patience <= 0) return unsure_entry;
       s = locate(s.hash);
@@ -258,6 +259,13 @@ class hash_index {
   /// The first that `ask(place)` does not answer by `no_entry`, of the places whose tag is that of the hash.
   template <class Ask>
   static entry_id search(table const& t, bucket const* at, std::uint64_t hash, Ask ask) {
+    return search_here(t, at, hash, ask);
+  }
+  /// The same at the place of the call: a read without the lock counts nanoseconds, and what a compiler is
+  /// willing to inline depends on what else is in the translation unit.
+  template <class Ask>
+  [[gnu::always_inline]] static entry_id search_here(table const& t, bucket const* at, std::uint64_t hash,
+                                                     Ask& ask) {
     std::uint8_t const tag = tag_of(hash);
     // Once round at most: in a small index each bucket may have been passed by some entry.
     for (std::size_t left = t.count;;) {

@@ -309,7 +309,7 @@ class alignas(cache_line) cache_shard {
 
   /// At any time, without the lock: a lookup of that hash follows.
   using spot = typename hash_index<typename Parts::locking_type, allocator_type>::spot;
-  spot locate(std::uint64_t hash) const noexcept { return index_.locate(hash); }
+  [[gnu::always_inline]] spot locate(std::uint64_t hash) const noexcept { return index_.locate(hash); }
 
   /// The lower half of the hash of its key.
   std::uint32_t hash_of(entry_id id) const noexcept {

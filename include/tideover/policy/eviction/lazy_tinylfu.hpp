@@ -55,7 +55,7 @@ class lazy_tinylfu {
   double window_share() const noexcept { return segments_.window_share(); }
 
   template <class Hooks>
-  void on_hit(Hooks hooks, entry_id id) const noexcept {
+  [[gnu::always_inline]] void on_hit(Hooks hooks, entry_id id) const noexcept {
     auto const mark = hooks.relaxed(hooks[id].mark);
     std::uint8_t const m = mark.load();
     if constexpr (requires { hooks.shared().tick(); }) {
