@@ -9,6 +9,7 @@
 #include <tideover/cached.hpp>
 #include <tideover/circuit_breaker.hpp>
 #include <tideover/config.hpp>
+#include <tideover/connection_pool.hpp>
 #include <tideover/deadline.hpp>
 #include <tideover/error.hpp>
 #include <tideover/fwd.hpp>
