@@ -95,6 +95,8 @@ class [[nodiscard]] lease {
  private:
   template <class Factory, class... Policies>
   friend class connection_pool;
+  template <class Key, class Factory, class... Policies>
+  friend class keyed_pool;
   lease(T& object, detail::pool_slot& slot, detail::pool_home& home) noexcept
       : object_(&object), slot_(&slot), home_(&home) {}
   void leave(detail::pool_return how) noexcept {
@@ -454,6 +456,8 @@ class connection_pool {
   factory_type& factory() noexcept { return core_->factory(); }
 
  private:
+  template <class K, class F, class... P>
+  friend class keyed_pool;
   using core = detail::pool_core<kit>;
 
   template <class Wanted, class... P>

@@ -103,12 +103,13 @@ enum class pool_close_reason : unsigned char {
   surplus,       ///< there were `max_idle` idle already
   shrunk,        ///< there are more than the new `max_size`
   invalidated,   ///< it is of an older generation
+  evicted,       ///< it made room for another key of a `keyed_pool`
   pool_closed,
 };
 
 constexpr char const* to_string(pool_close_reason r) noexcept {
   constexpr char const* names[] = {"discarded", "reset_failed", "check_failed", "suspect",     "lifetime",
-                                   "idle",      "surplus",      "shrunk",       "invalidated", "pool_closed"};
+                                   "idle",      "surplus",      "shrunk",       "invalidated", "evicted", "pool_closed"};
   auto const at = static_cast<std::size_t>(r);
   return at < sizeof names / sizeof *names ? names[at] : "unknown";
 }

@@ -48,6 +48,11 @@ class lease;
 template <class Factory, class... Policies>
 class connection_pool;
 
+struct keyed_pool_options;
+struct keyed_pool_stats;
+template <class Key, class Factory, class... Policies>
+class keyed_pool;
+
 class xfetch;
 struct xfetch_options;
 

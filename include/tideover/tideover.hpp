@@ -14,6 +14,7 @@
 #include <tideover/error.hpp>
 #include <tideover/fwd.hpp>
 #include <tideover/guarded_cache.hpp>
+#include <tideover/keyed_pool.hpp>
 #include <tideover/instant.hpp>
 #include <tideover/policy/backoff.hpp>
 #include <tideover/policy/executor.hpp>

@@ -35,6 +35,7 @@ struct expiry;
 struct factory_guard;
 struct hashing;
 struct idle_order;
+struct idle_sharing;
 struct listener;
 struct locking;
 struct negative;

@@ -4,6 +4,7 @@
 #include <tideover/config.hpp>
 #include <tideover/connection_pool_options.hpp>
 #include <tideover/deadline.hpp>
+#include <tideover/detail/pool/budget.hpp>
 #include <tideover/detail/pool/idle_store.hpp>
 #include <tideover/detail/pool/machine.hpp>
 #include <tideover/detail/pool/slot.hpp>
@@ -75,8 +76,11 @@ struct pool_service {
 
 /// The shell around the machine: lock, gate, threads, user functions. `Kit` names the policies.
 template <class Kit>
-class pool_core final : public pool_home, public std::enable_shared_from_this<pool_core<Kit>> {
+class pool_core final : public pool_home,
+                        public Kit::rules::budget_type::template member<pool_core<Kit>>,
+                        public std::enable_shared_from_this<pool_core<Kit>> {
  public:
+  using budget_type = typename Kit::rules::budget_type;
   using factory_type = typename Kit::factory_type;
   using connection = typename factory_type::connection;
   using clock_type = typename Kit::clock_type;
@@ -129,6 +133,7 @@ class pool_core final : public pool_home, public std::enable_shared_from_this<po
   /// The pool is gone; leases keep what they need.
   void end() noexcept {
     shut_down();
+    if constexpr (budget_type::limited) machine_.budget().all().leave(*this);
     if constexpr (serves) {
       std::unique_lock lock(service_->mutex);
       service_->changed.wait(lock, [&] { return service_->present == 0; });
@@ -143,6 +148,34 @@ class pool_core final : public pool_home, public std::enable_shared_from_this<po
     watch(until, [&] { return machine_.live() == 0; });
     owner own(*this);
     return machine_.live();
+  }
+
+  // ---- Among others with one budget -----------------------------------------------------------------------
+
+  /// Before `start`.
+  void join(std::shared_ptr<pool_budget> budget) noexcept requires(budget_type::limited) {
+    pool_budget& all = *budget;
+    machine_.budget().belongs_to(std::move(budget));
+    all.join(*this);
+  }
+  instant oldest_spare() noexcept requires(budget_type::limited) {
+    owner own(*this);
+    return machine_.oldest_spare();
+  }
+  bool close_spare() noexcept requires(budget_type::limited) {
+    bool closed = false;
+    run([&](actions& fx) { closed = machine_.close_spare(fx); });
+    return closed;
+  }
+  void open_offered() noexcept requires(budget_type::limited) {
+    run([&](actions& fx, instant now) { machine_.use_offer(now, fx); });
+  }
+  /// Closed, without waiting for anything.
+  void stop() noexcept { shut_down(); }
+  /// Nothing is here, nothing is lent, and nobody waits.
+  bool empty() noexcept {
+    owner own(*this);
+    return machine_.empty() && machine_.first_waiter() == nullptr;
   }
 
   // ---- Taking ---------------------------------------------------------------------------------------------
@@ -362,6 +395,7 @@ class pool_core final : public pool_home, public std::enable_shared_from_this<po
     std::size_t hires = 0;  // threads to be asked for
     bool signal = false;    // one of those that are there sleeps
     bool changed = false;   // somebody watches
+    bool starves = false;   // it has begun to lack budget
   };
 
   /// One event: under the lock, then what comes of it, without.
@@ -384,6 +418,9 @@ class pool_core final : public pool_home, public std::enable_shared_from_this<po
   void plan(actions& fx, caller who) noexcept {
     pending_.store(machine_.pending(), std::memory_order_relaxed);
     fx.changed = watchers_ != 0;
+    if constexpr (budget_type::limited) {
+      fx.starves = machine_.budget().all().want(*this, machine_.starves());
+    }
     std::size_t jobs = fx.openings + fx.checks;
     if constexpr (serves) {
       // One who sleeps does not know that there is somebody now for whom to try again.
@@ -422,6 +459,11 @@ class pool_core final : public pool_home, public std::enable_shared_from_this<po
       auto& w = static_cast<pool_waiter&>(*t);
       t = t->next;
       w.tell();
+    }
+    if constexpr (budget_type::limited) {
+      pool_budget& all = machine_.budget().all();
+      all.dispatch();
+      if (fx.starves) all.make_room();
     }
     if (fx.changed) {
       std::lock_guard lock(watch_mutex_);
@@ -574,6 +616,8 @@ class pool_core final : public pool_home, public std::enable_shared_from_this<po
   }
   TIDEOVER_COLD void give_back_slowly(pool_slot& s, pool_return how, pool_close_reason why,
                                       std::int64_t since) noexcept {
+    // Once it is back nothing of this lease keeps the pool, which may end in another thread.
+    std::shared_ptr<pool_core> const alive = this->shared_from_this();
     std::shared_ptr<pool_core>
         last;  // of a pool that is gone, the last lease; dies after everything else here
     actions fx;

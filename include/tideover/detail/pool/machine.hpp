@@ -2,6 +2,7 @@
 #pragma once
 
 #include <tideover/connection_pool_options.hpp>
+#include <tideover/detail/pool/budget.hpp>
 #include <tideover/detail/pool/idle_store.hpp>
 #include <tideover/detail/pool/slot.hpp>
 #include <tideover/error.hpp>
@@ -17,8 +18,9 @@
 namespace tideover::inline v0::detail {
 
 /// What the machine is told of the policies.
-template <bool NewcomersMayPass, bool DropsSuspects>
+template <bool NewcomersMayPass, bool DropsSuspects, class Budget = no_budget>
 struct pool_rules {
+  using budget_type = Budget;
   static constexpr bool newcomers_may_pass = NewcomersMayPass;
   static constexpr bool drops_suspects = DropsSuspects;
 };
@@ -32,6 +34,8 @@ struct pool_rules {
 template <class Store, class Rules, class Backoff, class Rng>
 class pool_machine {
  public:
+  using budget_type = typename Rules::budget_type;
+
   pool_machine(Backoff backoff, Rng rng) : backoff_(std::move(backoff)), rng_(std::move(rng)) {}
 
   pool_slots const& slots() const noexcept { return slots_; }
@@ -42,6 +46,9 @@ class pool_machine {
   /// Opens the gate if that changes nothing that anybody is promised.
   void open_if_quiet() noexcept {
     if constexpr (Store::is_fast) {
+      if constexpr (budget_type::limited) {
+        if (budget_.wants_idle()) return;
+      }
       if (first_ == nullptr && !closed_ && wanted_idle_ == 0 && total() <= o_.max_size &&
           live_ <= o_.max_idle) {
         store_.open(slots_);
@@ -163,6 +170,7 @@ class pool_machine {
   void destroyed(std::uint32_t index, instant now, pool_effects& fx) {
     --closing_;
     ++counts_.destroyed;
+    if constexpr (budget_type::limited) budget_.all().leaving(false);
     make_absent(slots_[index]);
     settle(now, fx);
   }
@@ -247,6 +255,32 @@ class pool_machine {
     settle(now, fx);
   }
 
+  // ---- The budget, where there is one ---------------------------------------------------------------------
+
+  budget_type& budget() noexcept { return budget_; }
+  /// Somebody waits, and only the budget keeps it from opening one more.
+  bool starves() const noexcept { return starved_ && first_ != nullptr && !closed_; }
+  /// It may open one more.
+  void use_offer(instant now, pool_effects& fx) {
+    budget_.offer();
+    settle(now, fx);
+    budget_.decline();
+  }
+  /// Since when its oldest idle object has been so, if nobody here waits.
+  instant oldest_spare() const noexcept {
+    instant oldest = instant::max();
+    if (first_ != nullptr) return oldest;
+    for (std::uint32_t i = store_.first(); i != no_slot; i = store_.after(slots_[i])) {
+      oldest = std::min(oldest, slots_[i].idle_since);
+    }
+    return oldest;
+  }
+  bool close_spare(pool_effects& fx) noexcept {
+    if (first_ != nullptr || store_.first() == no_slot) return false;
+    close_oldest(1, pool_close_reason::evicted, fx);
+    return true;
+  }
+
   // ---- Jobs -----------------------------------------------------------------------------------------------
 
   /// A slot that is to be opened or checked, by whoever asks; null: there is none.
@@ -281,6 +315,7 @@ class pool_machine {
 
   /// When those who wait can be helped by another attempt; `instant::max()` if they cannot.
   instant retry_at() const noexcept {
+    if (starved_) return instant::max();  // whoever gives way tells
     std::size_t const usable = checking_ + (first_ != nullptr ? idle() : 0);
     std::size_t const lack = wanted_ > usable ? wanted_ - usable : 0;
     return needed(lack) > opening_ ? retry_at_ : instant::max();
@@ -381,7 +416,9 @@ class pool_machine {
       if (!try_grant(*t, now, fx)) break;
       fx.wake(*t);
     }
+    starved_ = false;
     if (closed_) return;
+    if constexpr (budget_type::limited) make_room_for_others(fx);
     std::size_t lack = 0;
     if (first_ != nullptr) {
       std::size_t usable = checking_;
@@ -404,7 +441,19 @@ class pool_machine {
       std::size_t const gone = before - wanted_;
       lack = lack > gone ? lack - gone : 0;
     }
-    for (std::size_t const n = needed(lack); opening_ < n;) begin_opening(fx);
+    for (std::size_t const n = needed(lack); opening_ < n;) {
+      if constexpr (budget_type::limited) {
+        starved_ = !budget_.take();
+        if (starved_) return;
+      }
+      begin_opening(fx);
+    }
+  }
+  void make_room_for_others(pool_effects& fx) noexcept {
+    while (first_ == nullptr && store_.first() != no_slot && budget_.all().shortage() != 0) {
+      close_oldest(1, pool_close_reason::evicted, fx);
+      budget_.all().count_eviction();
+    }
   }
 
   /// How many openings should be under way when those who wait lack so many objects. What they get counts for
@@ -545,6 +594,7 @@ class pool_machine {
     --live_;
     fx.doom(box);
     if (o_.count_closing) {
+      if constexpr (budget_type::limited) budget_.all().leaving(true);
       box.slot = s.index;
       s.state = pool_slot_state::closing;
       ++closing_;
@@ -580,6 +630,7 @@ class pool_machine {
     s.state = pool_slot_state::absent;
     s.next.store(free_, std::memory_order_relaxed);
     free_ = s.index;
+    if constexpr (budget_type::limited) budget_.give();
   }
   void free_opening(pool_slot& s) noexcept {
     --opening_;
@@ -647,8 +698,10 @@ class pool_machine {
   std::size_t pending_ = 0;
   std::uint32_t scans_ = 0;
 
+  [[no_unique_address]] budget_type budget_;
   instant retry_at_ = instant::min();
   unsigned failures_ = 0;  // in a row
+  bool starved_ = false;   // the budget was the reason not to open one
   bool closed_ = false;
   bool validates_ = true;
 };
