@@ -61,32 +61,32 @@ struct hosts {
   std::map<std::string, int> open, most;
   int all = 0, most_of_all = 0, made = 0;
   std::function<void(std::string const&, deadline const&)> on_connect = [](std::string const&,
-                                                                          deadline const&) {};
+                                                                           deadline const&) {};
   std::function<bool(std::string const&)> on_check = [](std::string const&) { return true; };
   std::function<void(std::string const&)> on_reset = [](std::string const&) {};
   std::function<void(std::string const&)> on_destroy = [](std::string const&) {};
 };
 
 /// Neither copies nor moves.
-struct link {
-  link(std::shared_ptr<hosts> h, std::string k) : home(std::move(h)), key(std::move(k)) { home->opened(key); }
-  link(link const&) = delete;
-  link& operator=(link const&) = delete;
-  ~link() { home->closed(key); }
+struct wire {
+  wire(std::shared_ptr<hosts> h, std::string k) : home(std::move(h)), key(std::move(k)) { home->opened(key); }
+  wire(wire const&) = delete;
+  wire& operator=(wire const&) = delete;
+  ~wire() { home->closed(key); }
   std::shared_ptr<hosts> home;
   std::string key;
 };
 
-struct link_factory {
-  using connection = link;
+struct wire_factory {
+  using connection = wire;
   std::shared_ptr<hosts> home;
-  link connect(std::string const& key, deadline const& until) {
+  wire connect(std::string const& key, deadline const& until) {
     home->on_connect(key, until);
-    return link(home, key);
+    return wire(home, key);
   }
-  bool healthy(link& l, deadline const&) { return home->on_check(l.key); }
-  void reset(link& l) { home->on_reset(l.key); }
-  void destroy(link& l) { home->on_destroy(l.key); }
+  bool healthy(wire& l, deadline const&) { return home->on_check(l.key); }
+  void reset(wire& l) { home->on_reset(l.key); }
+  void destroy(wire& l) { home->on_destroy(l.key); }
 };
 
 /// Tells of what it hears; copies share one count.
@@ -116,10 +116,11 @@ class closings {
 /// Time and work are the test's.
 template <class... P>
 struct keyed_by_hand {
-  using pool_type = keyed_pool<std::string, link_factory, tideover::hand_driven, manual_clock, closings, P...>;
+  using pool_type =
+      keyed_pool<std::string, wire_factory, tideover::hand_driven, manual_clock, closings, P...>;
   using lease_type = typename pool_type::lease_type;
 
-  explicit keyed_by_hand(keyed_pool_options const& o) : pool(link_factory{home}, o, clock, closed) {}
+  explicit keyed_by_hand(keyed_pool_options const& o) : pool(wire_factory{home}, o, clock, closed) {}
 
   std::shared_ptr<hosts> home = std::make_shared<hosts>();
   manual_clock clock;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "keyed_pool/common.hpp"
 
+#include <tideover/detail/pool/budget.hpp>
+
 TEST_CASE("P29: never more objects than max_size of a key, nor than max_total of all") {
   keyed_by_hand<> t(plain(2, 3));
   auto a1 = t.pool.acquire("a"), a2 = t.pool.acquire("a");
@@ -123,7 +125,7 @@ TEST_CASE("P29: what comes back goes to its own key's first waiter, and only els
 TEST_CASE("P29: keys that wait for a place get them in turn") {
   keyed_by_hand<> t(plain(3, 3));
   watchdog const limit("in turn");
-  std::vector<lease<link>> held;
+  std::vector<lease<wire>> held;
   for (int i = 0; i < 3; ++i) held.push_back(t.pool.acquire("x"));
   // Three of a wait before the first of b and c does.
   std::vector<std::unique_ptr<caller<decltype(t.pool)>>> a;
@@ -157,19 +159,29 @@ TEST_CASE("P29: keys that wait for a place get them in turn") {
 }
 
 TEST_CASE("P29: a newcomer does not take the place that another key waits for") {
-  keyed_by_hand<> t(plain(2, 1));
-  watchdog const limit("newcomer");
-  auto x = t.pool.acquire("x");
-  caller b(t.pool, "b", 1h);
-  await_waiting(t.pool, "b", 1);
-  // While x goes, and before b has its place, a newcomer asks.
-  std::optional<tideover::result<lease<link>>> got;
-  t.home->on_destroy = [&](std::string const&) { got.emplace(t.pool.try_acquire_for("n", 0s)); };
-  x.discard();
-  b.join();
-  CHECK(b.held);
-  REQUIRE(got);
-  CHECK(!*got);
+  struct key final : tideover::detail::pool_member, std::enable_shared_from_this<key> {
+    instant spare_since() noexcept override { return instant::max(); }
+    bool spare_one() noexcept override { return false; }
+    void use_offer() noexcept override { ++offers; }
+    std::shared_ptr<void> hold() noexcept override { return shared_from_this(); }
+    int offers = 0;
+  };
+  tideover::detail::pool_budget budget(1, true);
+  auto const waits = std::make_shared<key>();
+  budget.join(*waits);
+  REQUIRE(budget.take());
+  CHECK(!budget.take());
+  CHECK(budget.want(*waits, true));
+  CHECK(!budget.want(*waits, true));
+  budget.give();
+  CHECK(!budget.take());
+  budget.dispatch();
+  CHECK(waits->offers == 1);
+  CHECK(budget.used() == 1);
+  CHECK(budget.hungry() == 0);
+  budget.give();
+  CHECK(budget.take());
+  budget.leave(*waits);
 }
 
 TEST_CASE("P29: who leaves is no longer hungry, and what was meant for him goes to the next") {
