@@ -103,7 +103,7 @@ TEST_CASE("P29: an idle object is not taken from a key at which somebody waits")
 
 TEST_CASE("P29: what comes back goes to its own key's first waiter, and only else makes room for another") {
   keyed_by_hand<> t(plain(1, 1));
-  watchdog const limit("own key first");
+  watchdog const limit("own key first", 30s);
   auto a = t.pool.acquire("a");
   caller other(t.pool, "b", 1h);
   await_waiting(t.pool, "b", 1);
@@ -205,7 +205,7 @@ TEST_CASE("P29: who leaves is no longer hungry, and what was meant for him goes 
 
 TEST_CASE("P29: a place that a failed connect gives back goes to the key that waits for it") {
   keyed_by_hand<> t(plain(1, 1));
-  watchdog const limit("failed connect");
+  watchdog const limit("failed connect", 30s);
   std::atomic<bool> connecting{false}, go{false};
   t.home->on_connect = [&](std::string const& key, deadline const&) {
     if (key != "bad") return;
