@@ -196,6 +196,12 @@ class pool_machine {
   }
   /// After other options.
   void adjust(instant now, pool_effects& fx) {
+    // What nobody has begun to open does not keep the place of what is there.
+    while (total() > o_.max_size) {
+      pool_slot* const unbegun = claim(true, false);
+      if (unbegun == nullptr) break;
+      free_opening(*unbegun);
+    }
     if (total() > o_.max_size) close_oldest(total() - o_.max_size, pool_close_reason::shrunk, fx);
     if (std::size_t const idle = store_.count(slots_); idle > o_.max_idle) {
       close_oldest(idle - o_.max_idle, pool_close_reason::surplus, fx);
