@@ -43,7 +43,7 @@ class pool_machine {
   void open_if_quiet() noexcept {
     if constexpr (Store::is_fast) {
       if (first_ == nullptr && !closed_ && wanted_idle_ == 0 && total() <= o_.max_size &&
-          live_ <= o_.max_idle) {
+          live_ <= o_.max_idle && (!rests() || needed(0) <= opening_)) {
         store_.open(slots_);
       }
     }
@@ -503,7 +503,8 @@ class pool_machine {
 
   // ---- Slots ----------------------------------------------------------------------------------------------
 
-  std::size_t total() const noexcept { return live_ + checking_ + opening_ + closing_; }
+  /// What is to stay: not what is closing, which counts for new ones only.
+  std::size_t total() const noexcept { return live_ + checking_ + opening_; }
 
   bool needs_check(pool_slot const& s, instant now) const noexcept {
     return validates_ &&
