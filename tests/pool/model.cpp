@@ -26,9 +26,11 @@ void walk_all(bool oldest_first) {
   }
   if (steps < 5'000) return;
   for (char const* what :
-       {"acquire", "acquire_n", "try_acquire", "return", "discard", "late", "cancel", "claim", "opened", "failed",
-        "checked", "check_failed", "destroyed", "tick", "reconfigure", "invalidate", "warm", "granted", "timed_out",
-        "queue_full", "factory_error", "invalid", "lifetime", "idle", "surplus", "shrunk", "discarded"}) {
+       {"acquire",   "acquire_n",  "try_acquire",   "return",     "discard",  "late",
+        "cancel",    "claim",      "opened",        "failed",     "checked",  "check_failed",
+        "destroyed", "tick",       "reconfigure",   "invalidate", "warm",     "granted",
+        "timed_out", "queue_full", "factory_error", "invalid",    "lifetime", "idle",
+        "surplus",   "shrunk",     "discarded",     "close",      "closed"}) {
     INFO(what);
     CHECK(seen[what] > 0);
   }

@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-/// What the contract says of a pool, written down naively: vectors of objects, and a deque of tickets. It knows
-/// nothing of the pool but its options. With a flaw it breaks one promise.
+/// What the contract says of a pool, written down naively: vectors of objects, and a deque of tickets. It
+/// knows nothing of the pool but its options. With a flaw it breaks one promise.
 namespace tideover_test {
 
 using tideover::instant;
@@ -72,27 +72,12 @@ class pool_oracle {
 
   void acquire(int ticket, std::size_t want, instant until, instant now) {
     ++s_.started;
-    waiter const w{ticket, want, until};
-    if (shut_) return end(w, "closed", s_.closed);
-    if (want > o_.max_size) return end(w, "invalid", s_.rejected);
-    if ((line_.empty() || r_.newcomers_pass) && grant(w, now)) return;
-    if (until <= now) {
-      if (line_.empty() && checking_.empty()) {
-        for (std::size_t i = 0; i < idle_.size(); ++i) {
-          if (stale(idle_[i], now)) {
-            begin_check(i);
-            break;
-          }
-        }
-      }
-      return end(w, "timed_out", s_.timed_out);
-    }
-    if (line_.size() >= o_.max_waiters) return end(w, "queue_full", s_.rejected);
-    is(pool_flaw::last_come_first) ? line_.push_front(w) : line_.push_back(w);
+    enter({ticket, want, until}, now);
     step(now);
   }
   bool cancel(int ticket, bool late, instant now) {
-    auto const w = std::find_if(line_.begin(), line_.end(), [&](waiter const& x) { return x.ticket == ticket; });
+    auto const w =
+        std::find_if(line_.begin(), line_.end(), [&](waiter const& x) { return x.ticket == ticket; });
     if (w == line_.end()) return false;
     ++(late ? s_.timed_out : s_.cancelled);
     line_.erase(w);
@@ -110,9 +95,25 @@ class pool_oracle {
     }
     step(now);
   }
-  job claim(int = 0) {
-    job const j = jobs_.front();
+  /// The first job of this kind, or the check of this object; an opening's number, or -1: there is none.
+  int claim(job const& like) {
+    auto const j = std::find_if(jobs_.begin(), jobs_.end(), [&](job const& x) {
+      return x.opens == like.opens && (x.opens || x.number == like.number);
+    });
+    if (j == jobs_.end()) return -1;
+    int const number = j->number;
+    jobs_.erase(j);
+    return number;
+  }
+  /// As a subject of a walk: the first job; what it opens is called `number` from now on.
+  job claim(int number) {
+    job j = jobs_.front();
     jobs_.pop_front();
+    if (j.opens) {
+      auto const i =
+          std::find_if(opening_.begin(), opening_.end(), [&](auto const& x) { return x.first == j.number; });
+      i->first = j.number = -number - 1;
+    }
     return j;
   }
   std::size_t jobs() const { return jobs_.size(); }
@@ -179,10 +180,12 @@ class pool_oracle {
     for (std::size_t n = std::min(old, there > least ? there - least : 0); n != 0; --n) {
       close_idle(oldest(), pool_close_reason::idle);
     }
-    if (line_.empty() && !shut_ && o_.health_check_interval.count() > 0 && checking_.empty() && !idle_.empty()) {
+    if (line_.empty() && !shut_ && o_.health_check_interval.count() > 0 && checking_.empty() &&
+        !idle_.empty()) {
       auto const i = std::min_element(idle_.begin(), idle_.end(),
                                       [](object const& a, object const& b) { return a.proven < b.proven; });
-      if (now - i->proven >= o_.health_check_interval) begin_check(static_cast<std::size_t>(i - idle_.begin()));
+      if (now - i->proven >= o_.health_check_interval)
+        begin_check(static_cast<std::size_t>(i - idle_.begin()));
     }
     step(now);
   }
@@ -268,6 +271,24 @@ class pool_oracle {
   };
   using objects = std::vector<object>;
 
+  void enter(waiter const& w, instant now) {
+    if (shut_) return end(w, "closed", s_.closed);
+    if (w.want > o_.max_size) return end(w, "invalid", s_.rejected);
+    if ((line_.empty() || r_.newcomers_pass) && grant(w, now)) return;
+    if (w.until <= now) {
+      if (line_.empty() && checking_.empty()) {
+        for (std::size_t i = 0; i < idle_.size(); ++i) {
+          if (stale(idle_[i], now)) {
+            begin_check(i);
+            break;
+          }
+        }
+      }
+      return end(w, "timed_out", s_.timed_out);
+    }
+    if (line_.size() >= o_.max_waiters) return end(w, "queue_full", s_.rejected);
+    is(pool_flaw::last_come_first) ? line_.push_front(w) : line_.push_back(w);
+  }
   bool is(pool_flaw f) const { return r_.flaw == f; }
   static object take(objects& from, int id) {
     auto const i = std::find_if(from.begin(), from.end(), [&](object const& x) { return x.id == id; });
@@ -286,9 +307,7 @@ class pool_oracle {
     ended.push_back({w.ticket, how, {}});
     ++counted;
   }
-  std::size_t total() const {
-    return idle_.size() + leased_.size() + checking_.size() + opening_.size();
-  }
+  std::size_t total() const { return idle_.size() + leased_.size() + checking_.size() + opening_.size(); }
   bool stale(object const& x, instant now) const {
     if (is(pool_flaw::never_checked)) return false;
     return x.doubted || (o_.validate_after_idle.count() >= 0 && now - x.proven > o_.validate_after_idle);

@@ -6,7 +6,8 @@
 TEST_CASE("P1: there are never more objects than max_size, connects under way included") {
   watchdog const guard("P1");
   auto home = std::make_shared<back_end>();
-  connection_pool<fake_factory> pool(fake_factory{home}, {.max_size = 3, .max_connecting = 3, .count_closing = true});
+  connection_pool<fake_factory> pool(fake_factory{home},
+                                     {.max_size = 3, .max_connecting = 3, .count_closing = true});
   std::vector<std::thread> threads;
   std::atomic<bool> too_many{false};
   for (int t = 0; t < 4; ++t) {

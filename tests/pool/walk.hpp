@@ -59,18 +59,23 @@ class walked_machine {
     t->number = ticket;
     t->want = static_cast<std::uint32_t>(want);
     t->deadline = until;
-    owned([&](auto& fx) { machine_.acquire(*t, now, fx); });
-    if (t->queued || waiting_.count(ticket) != 0) {
-      waiting_[ticket] = std::move(t);
-    } else if (!t->told) {
-      tell(*t);
-    }
+    numbered& it = *t;
+    waiting_[ticket] = std::move(t);
+    owned([&](auto& fx) {
+      machine_.acquire(it, now, fx);
+      bool is_woken = false;
+      for (auto* w = fx.woken; w != nullptr; w = w->next) is_woken = is_woken || w == &it;
+      if (!it.queued && !is_woken) tell(it);  // settled before anybody else was
+    });
   }
   bool cancel(int ticket, bool late, instant now) {
     auto const t = waiting_.find(ticket);
     if (t == waiting_.end()) return false;
     bool could = false;
-    owned([&](auto& fx) { could = machine_.cancel(*t->second, late ? tideover::errc::timed_out : tideover::errc::cancelled, now, fx); });
+    owned([&](auto& fx) {
+      could =
+          machine_.cancel(*t->second, late ? tideover::errc::timed_out : tideover::errc::cancelled, now, fx);
+    });
     if (could) waiting_.erase(ticket);
     return could;
   }
@@ -79,15 +84,16 @@ class walked_machine {
     leased_.erase(id);
     if (!broken && !doubt) {
       s.idle_since = s.proven = now;
-      if (machine_.store().try_put(machine_.slots(), s,
-                                   [&] { return now < s.expires_at && s.generation == machine_.generation(); })) {
+      if (machine_.store().try_put(machine_.slots(), s, [&] {
+            return now < s.expires_at && s.generation == machine_.generation();
+          })) {
         ++fast_puts;
         return;
       }
     }
     owned([&](auto& fx) { machine_.give_back(s, broken, doubt, pool_close_reason::discarded, now, fx); });
   }
-  /// An opening is called what the oracle calls it: they are begun in one order.
+  /// What it opens is called `number`.
   pool_oracle::job claim(int number) {
     machinery::pool_slot* s = nullptr;
     owned([&](auto&) { s = machine_.claim(true, true); });
@@ -159,7 +165,6 @@ class walked_machine {
  private:
   struct numbered : machinery::pool_ticket {
     int number = 0;
-    bool told = false;
   };
 
   static int id_of(machinery::pool_slot const& s) { return static_cast<int>(s.box->id); }
@@ -191,7 +196,6 @@ class walked_machine {
     return s;
   }
   void tell(numbered& t) {
-    t.told = true;
     pool_oracle::settled s{t.number, "", {}};
     if (t.granted) {
       s.how = "granted";
@@ -241,10 +245,10 @@ struct walk_report {
 
 inline std::string text_of(pool_stats const& s) {
   std::string all;
-  for (auto n : {std::uint64_t(s.idle), std::uint64_t(s.leased), std::uint64_t(s.opening), std::uint64_t(s.checking),
-                 std::uint64_t(s.closing), std::uint64_t(s.waiting), s.started, s.granted, s.timed_out, s.cancelled,
-                 s.closed, s.rejected, s.errored, s.created, s.destroyed, s.open_failures, s.check_failures,
-                 s.generation}) {
+  for (auto n : {std::uint64_t(s.idle), std::uint64_t(s.leased), std::uint64_t(s.opening),
+                 std::uint64_t(s.checking), std::uint64_t(s.closing), std::uint64_t(s.waiting), s.started,
+                 s.granted, s.timed_out, s.cancelled, s.closed, s.rejected, s.errored, s.created, s.destroyed,
+                 s.open_failures, s.check_failures, s.generation}) {
     all += std::to_string(n);
     all += ' ';
   }
@@ -260,6 +264,8 @@ walk_report walk(Subject& subject, pool_oracle& judge, pool_options o, bool exac
   auto const below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
   instant now = instant::at(1h);
   int tickets = 0;
+  int claims = 0;
+  std::map<int, int> called;  // the oracle's name for what the subject opens
   std::map<int, instant> line;
   std::vector<int> leased, checking, openings, dying;
   bool closed = false;
@@ -286,10 +292,13 @@ walk_report walk(Subject& subject, pool_oracle& judge, pool_options o, bool exac
     if (event < 30) {
       std::size_t const want = below(12) == 0 ? 2 + below(o.max_size) : 1;
       std::size_t const patience = below(4);
-      instant const until = patience == 0 ? now : now + std::chrono::milliseconds(1 + below(patience == 1 ? 20 : 2000));
+      instant const until =
+          patience == 0 ? now : now + std::chrono::milliseconds(1 + below(patience == 1 ? 20 : 2000));
       int const ticket = ++tickets;
       line[ticket] = until;
-      both(patience == 0 ? "try_acquire" : want > 1 ? "acquire_n" : "acquire",
+      both(patience == 0 ? "try_acquire"
+           : want > 1    ? "acquire_n"
+                         : "acquire",
            [&](auto& p) { p.acquire(ticket, want, until, now); });
     } else if (event < 52) {
       if (leased.empty()) continue;
@@ -312,13 +321,14 @@ walk_report walk(Subject& subject, pool_oracle& judge, pool_options o, bool exac
         break;
       }
       if (judge.jobs() == 0) continue;
-      auto const b = judge.claim();
-      auto const a = subject.claim(b.number);
-      if (!(a == b)) {
-        report.problem = "another job";
+      auto const a = subject.claim(++claims);
+      int const number = judge.claim(a);
+      if (number < 0) {
+        report.problem = "a job that nobody needs";
         break;
       }
       (a.opens ? openings : checking).push_back(a.number);
+      if (a.opens) called[a.number] = number;
       what = "claim";
     } else if (event < 88) {
       bool const open = below(2) == 0;
@@ -326,9 +336,13 @@ walk_report walk(Subject& subject, pool_oracle& judge, pool_options o, bool exac
         int const number = pick(openings);
         std::size_t const how = below(8);
         if (how < 6) {
-          both("opened", [&](auto& p) { p.opened(number, now); });
+          what = "opened";
+          subject.opened(number, now);
+          judge.opened(called[number], now);
         } else {
-          both("failed", [&](auto& p) { p.failed(number, how == 7, now); });
+          what = "failed";
+          subject.failed(number, how == 7, now);
+          judge.failed(called[number], how == 7, now);
         }
       } else if (!open && !checking.empty()) {
         int const id = pick(checking);
@@ -355,7 +369,7 @@ walk_report walk(Subject& subject, pool_oracle& judge, pool_options o, bool exac
     } else if (event == 98) {
       std::size_t const n = below(3) == 0 ? below(o.max_size + 1) : 0;
       both("warm", [&](auto& p) { p.want_idle(n, now); });
-    } else if (below(400) == 0 && i > steps / 2) {
+    } else if (below(8) == 0 && i > steps / 2) {
       both("close", [&](auto& p) { p.close_all(); });
       closed = true;
     }
@@ -409,6 +423,7 @@ inline std::vector<pool_options> walk_options() {
   closing.count_closing = true;
   closing.wait_through_errors = false;
   plain.min_size = 0;
+  plain.max_lifetime = 200ms;
   plain.health_check_interval = 0ms;
   plain.validate_after_idle = 500ms;
   return {base, closing, plain};

@@ -60,22 +60,7 @@ class pool_machine {
   /// Settles the ticket, or puts it into the queue.
   void acquire(pool_ticket& t, instant now, pool_effects& fx) {
     ++counts_.started;
-    if (closed_) return refuse(t, errc::closed, counts_.closed);
-    if (t.want > o_.max_size) return refuse(t, errc::invalid_argument, counts_.rejected);
-    if ((first_ == nullptr || Rules::newcomers_may_pass) && try_grant(t, now, fx)) return;
-    if (t.at_once != errc{}) return refuse(t, t.at_once, counts_of(t.at_once));
-    if (t.deadline <= now) {
-      if (first_ == nullptr) prove_one(now, fx);
-      return refuse(t, errc::timed_out, counts_.timed_out);
-    }
-    if (waiting_ >= o_.max_waiters) return refuse(t, errc::queue_full, counts_.rejected);
-    t.queued = true;
-    t.previous = last_;
-    t.next = nullptr;
-    (last_ != nullptr ? last_->next : first_) = &t;
-    last_ = &t;
-    ++waiting_;
-    wanted_ += t.want;
+    enter(t, now, fx);
     settle(now, fx);
   }
   /// One that was taken without the lock, and goes back as if it never had been.
@@ -378,6 +363,25 @@ class pool_machine {
                   generation = 0;
     std::uint64_t put_back = 0;
   };
+
+  void enter(pool_ticket& t, instant now, pool_effects& fx) {
+    if (closed_) return refuse(t, errc::closed, counts_.closed);
+    if (t.want > o_.max_size) return refuse(t, errc::invalid_argument, counts_.rejected);
+    if ((first_ == nullptr || Rules::newcomers_may_pass) && try_grant(t, now, fx)) return;
+    if (t.at_once != errc{}) return refuse(t, t.at_once, counts_of(t.at_once));
+    if (t.deadline <= now) {
+      if (first_ == nullptr) prove_one(now, fx);
+      return refuse(t, errc::timed_out, counts_.timed_out);
+    }
+    if (waiting_ >= o_.max_waiters) return refuse(t, errc::queue_full, counts_.rejected);
+    t.queued = true;
+    t.previous = last_;
+    t.next = nullptr;
+    (last_ != nullptr ? last_->next : first_) = &t;
+    last_ = &t;
+    ++waiting_;
+    wanted_ += t.want;
+  }
 
   // ---- The step at the end of each event ------------------------------------------------------------------
 
