@@ -50,7 +50,7 @@ class pool_machine {
         if (budget_.wants_idle()) return;
       }
       if (first_ == nullptr && !closed_ && wanted_idle_ == 0 && total() <= o_.max_size &&
-          live_ <= o_.max_idle) {
+          live_ <= o_.max_idle && (!rests() || needed(0) <= opening_)) {
         store_.open(slots_);
       }
     }
@@ -67,22 +67,7 @@ class pool_machine {
   /// Settles the ticket, or puts it into the queue.
   void acquire(pool_ticket& t, instant now, pool_effects& fx) {
     ++counts_.started;
-    if (closed_) return refuse(t, errc::closed, counts_.closed);
-    if (t.want > o_.max_size) return refuse(t, errc::invalid_argument, counts_.rejected);
-    if ((first_ == nullptr || Rules::newcomers_may_pass) && try_grant(t, now, fx)) return;
-    if (t.at_once != errc{}) return refuse(t, t.at_once, counts_of(t.at_once));
-    if (t.deadline <= now) {
-      if (first_ == nullptr) prove_one(now, fx);
-      return refuse(t, errc::timed_out, counts_.timed_out);
-    }
-    if (waiting_ >= o_.max_waiters) return refuse(t, errc::queue_full, counts_.rejected);
-    t.queued = true;
-    t.previous = last_;
-    t.next = nullptr;
-    (last_ != nullptr ? last_->next : first_) = &t;
-    last_ = &t;
-    ++waiting_;
-    wanted_ += t.want;
+    enter(t, now, fx);
     settle(now, fx);
   }
   /// One that was taken without the lock, and goes back as if it never had been.
@@ -204,6 +189,12 @@ class pool_machine {
   }
   /// After other options.
   void adjust(instant now, pool_effects& fx) {
+    // What nobody has begun to open does not keep the place of what is there.
+    while (total() > o_.max_size) {
+      pool_slot* const unbegun = claim(true, false);
+      if (unbegun == nullptr) break;
+      free_opening(*unbegun);
+    }
     if (total() > o_.max_size) close_oldest(total() - o_.max_size, pool_close_reason::shrunk, fx);
     if (std::size_t const idle = store_.count(slots_); idle > o_.max_idle) {
       close_oldest(idle - o_.max_idle, pool_close_reason::surplus, fx);
@@ -408,6 +399,25 @@ class pool_machine {
     std::uint64_t put_back = 0;
   };
 
+  void enter(pool_ticket& t, instant now, pool_effects& fx) {
+    if (closed_) return refuse(t, errc::closed, counts_.closed);
+    if (t.want > o_.max_size) return refuse(t, errc::invalid_argument, counts_.rejected);
+    if ((first_ == nullptr || Rules::newcomers_may_pass) && try_grant(t, now, fx)) return;
+    if (t.at_once != errc{}) return refuse(t, t.at_once, counts_of(t.at_once));
+    if (t.deadline <= now) {
+      if (first_ == nullptr) prove_one(now, fx);
+      return refuse(t, errc::timed_out, counts_.timed_out);
+    }
+    if (waiting_ >= o_.max_waiters) return refuse(t, errc::queue_full, counts_.rejected);
+    t.queued = true;
+    t.previous = last_;
+    t.next = nullptr;
+    (last_ != nullptr ? last_->next : first_) = &t;
+    last_ = &t;
+    ++waiting_;
+    wanted_ += t.want;
+  }
+
   // ---- The step at the end of each event ------------------------------------------------------------------
 
   /// Serves those who wait, in order; then begins the checks and the openings that somebody needs.
@@ -546,7 +556,8 @@ class pool_machine {
 
   // ---- Slots ----------------------------------------------------------------------------------------------
 
-  std::size_t total() const noexcept { return live_ + checking_ + opening_ + closing_; }
+  /// What is to stay: not what is closing, which counts for new ones only.
+  std::size_t total() const noexcept { return live_ + checking_ + opening_; }
 
   bool needs_check(pool_slot const& s, instant now) const noexcept {
     return validates_ &&
