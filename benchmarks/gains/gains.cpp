@@ -29,13 +29,13 @@ int run(settings const& s) {
   gains::add_cache_rows(t);
   gains::add_breaker_rows(t);
   gains::add_stampede_rows(t);
+  gains::add_pool_rows(t);
   gains::add_rows_not_ours(t);
   t.add_awaited("batch_processor", "1 to 4, 1R, 17, 18");
   t.add_awaited("parallel", "5, 23");
   t.add_awaited("tiered_cache", "6, and both tiers of 7");
   t.add_awaited("the service model over cache, pool and breaker", "8 to 11, 13, 14");
   t.add_awaited("compression", "16");
-  t.add_awaited("connection_pool", "19, 20");
   t.add_awaited("stampede_guard over Redis", "22 between processes");
   for (auto const& assignment : s.assignments) t.set(assignment);
   t.measure(s.quick ? gains::effort::quick : s.full ? gains::effort::full : gains::effort::normal, s.seeds);

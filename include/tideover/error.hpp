@@ -37,6 +37,8 @@ enum class errc : int {
   circuit_open,
   /// The task that was computing the value was destroyed before it came to an end, several times in a row.
   flight_abandoned,
+  /// What makes the objects of a pool failed, or may not be asked now; `failure::cause` holds its exception.
+  factory_error,
 };
 
 namespace detail {
@@ -76,6 +78,9 @@ class error_category_type final : public std::error_category {
       case errc::flight_abandoned:
         return "flight abandoned: whoever computed the value went away before it was there, several times; "
                "look for what ends those threads, then call again";
+      case errc::factory_error:
+        return "factory error: what makes the objects of the pool failed, or a breaker keeps it from being "
+               "asked; see the cause, call again when the other side works";
     }
     return "unknown tideover error " + std::to_string(value);
   }
@@ -98,6 +103,7 @@ class error_category_type final : public std::error_category {
       case errc::computation_failed:
       case errc::closed:
       case errc::flight_abandoned:
+      case errc::factory_error:
         break;
     }
     return {value, *this};

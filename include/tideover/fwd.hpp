@@ -40,6 +40,19 @@ struct breaker_registry_options;
 template <class Key, class... Policies>
 class breaker_registry;
 
+struct pool_options;
+struct pool_event;
+struct pool_stats;
+template <class T>
+class lease;
+template <class Factory, class... Policies>
+class connection_pool;
+
+struct keyed_pool_options;
+struct keyed_pool_stats;
+template <class Key, class Factory, class... Policies>
+class keyed_pool;
+
 class xfetch;
 struct xfetch_options;
 

@@ -9,10 +9,12 @@
 #include <tideover/cached.hpp>
 #include <tideover/circuit_breaker.hpp>
 #include <tideover/config.hpp>
+#include <tideover/connection_pool.hpp>
 #include <tideover/deadline.hpp>
 #include <tideover/error.hpp>
 #include <tideover/fwd.hpp>
 #include <tideover/guarded_cache.hpp>
+#include <tideover/keyed_pool.hpp>
 #include <tideover/instant.hpp>
 #include <tideover/policy/backoff.hpp>
 #include <tideover/policy/executor.hpp>

@@ -22,6 +22,7 @@ namespace tideover::inline v0 {
 /// The axes of the library's own policies: tags, never defined. A component of yours may add its own.
 namespace axis {
 struct accounting;
+struct affinity;
 struct allocator;
 struct backoff;
 struct classifier;
@@ -31,7 +32,10 @@ struct early_refresh;
 struct eviction;
 struct executor;
 struct expiry;
+struct factory_guard;
 struct hashing;
+struct idle_order;
+struct idle_sharing;
 struct listener;
 struct locking;
 struct negative;
@@ -42,6 +46,8 @@ struct retryable;
 struct rng;
 struct tagging;
 struct trip;
+struct validation;
+struct waiters;
 struct weigher;
 }  // namespace axis
 
