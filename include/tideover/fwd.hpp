@@ -55,6 +55,13 @@ struct served;
 template <class Store, class... Policies>
 class stampede_guard;
 
+struct parallel_options;
+struct parallel_report;
+template <class Executor, class Clock>
+class with_clock;
+template <class... Stages>
+class pipeline;
+
 struct guarded_cache_options;
 template <class Key, class T, class... Policies>
 class guarded_cache;

@@ -14,6 +14,7 @@
 #include <tideover/fwd.hpp>
 #include <tideover/guarded_cache.hpp>
 #include <tideover/instant.hpp>
+#include <tideover/parallel.hpp>
 #include <tideover/policy/backoff.hpp>
 #include <tideover/policy/executor.hpp>
 #include <tideover/result.hpp>
