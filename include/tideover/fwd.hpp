@@ -40,6 +40,14 @@ struct breaker_registry_options;
 template <class Key, class... Policies>
 class breaker_registry;
 
+struct batch_options;
+struct batch_event;
+struct batch_stats;
+struct batch_totals;
+class ticket;
+template <class Item, class... Policies>
+class batch_processor;
+
 class xfetch;
 struct xfetch_options;
 

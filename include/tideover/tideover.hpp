@@ -2,6 +2,7 @@
 #pragma once
 
 /// The core in one include, for a first try; services include the headers that they use.
+#include <tideover/batch_processor.hpp>
 #include <tideover/breaker_registry.hpp>
 #include <tideover/cache_key.hpp>
 #include <tideover/cache_snapshot.hpp>
