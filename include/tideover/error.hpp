@@ -55,6 +55,8 @@ enum class errc : int {
   sink_failed,
   /// The journal did not take, or did not retire, an entry; see the cause.
   journal_failed,
+  /// Nothing is known under this key.
+  not_found,
 };
 
 namespace detail {
@@ -115,6 +117,9 @@ class error_category_type final : public std::error_category {
       case errc::journal_failed:
         return "journal failed: an entry was not taken or not retired; see the cause and look after its "
                "device";
+      case errc::not_found:
+        return "not found: nothing is known under this key where it was looked for; "
+               "put it there, or take that for the answer";
     }
     return "unknown tideover error " + std::to_string(value);
   }
@@ -145,6 +150,7 @@ class error_category_type final : public std::error_category {
       case errc::outcome_mismatch:
       case errc::sink_failed:
       case errc::journal_failed:
+      case errc::not_found:
       case errc::computation_failed:
       case errc::closed:
       case errc::flight_abandoned:

@@ -70,6 +70,11 @@ class with_clock;
 template <class... Stages>
 class pipeline;
 
+struct data_loader_options;
+struct data_loader_stats;
+template <class Key, class Value, class... Policies>
+class data_loader;
+
 struct guarded_cache_options;
 template <class Key, class T, class... Policies>
 class guarded_cache;

@@ -10,6 +10,7 @@
 #include <tideover/cached.hpp>
 #include <tideover/circuit_breaker.hpp>
 #include <tideover/config.hpp>
+#include <tideover/data_loader.hpp>
 #include <tideover/deadline.hpp>
 #include <tideover/error.hpp>
 #include <tideover/fwd.hpp>

@@ -34,7 +34,8 @@ std::vector<errc> const all = {errc::timed_out,
                                errc::shut_down,
                                errc::outcome_mismatch,
                                errc::sink_failed,
-                               errc::journal_failed};
+                               errc::journal_failed,
+                               errc::not_found};
 
 /// The switch is complete or the compiler warns: who adds a code is led here, to add it to `all`.
 constexpr bool known(errc e) {
@@ -57,6 +58,7 @@ constexpr bool known(errc e) {
     case errc::outcome_mismatch:
     case errc::sink_failed:
     case errc::journal_failed:
+    case errc::not_found:
       return true;
   }
   return false;

@@ -52,6 +52,7 @@ struct retry;
 struct retryable;
 struct rng;
 struct sealing;
+struct store;
 struct tagging;
 struct trip;
 struct weigher;
