@@ -117,8 +117,10 @@ class table {
 };
 
 // One function for each file of rows.
+void add_batch_rows(table& t);
 void add_breaker_rows(table& t);
 void add_cache_rows(table& t);
+void add_parallel_rows(table& t);
 void add_rows_not_ours(table& t);
 void add_stampede_rows(table& t);
 
