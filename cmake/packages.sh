@@ -56,6 +56,11 @@ tideover_has_package() {
     libxxhash-dev) tideover_find_header xxhash.h >/dev/null ;;
     libzstd-dev) tideover_find_header zstd.h >/dev/null ;;
     libpoco-dev) tideover_find_header Poco/ExpireLRUCache.h >/dev/null ;;
+    libsqlite3-dev) tideover_find_header sqlite3.h >/dev/null ;;
+    libpq-dev) tideover_find_header postgresql/libpq-fe.h >/dev/null || tideover_find_header libpq-fe.h >/dev/null ;;
+    libhiredis-dev) tideover_find_header hiredis/hiredis.h >/dev/null ;;
+    redis-server) command -v redis-server >/dev/null 2>&1 ;;
+    postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null 2>&1 ;;
     libtbb-dev) tideover_find_header tbb/concurrent_lru_cache.h >/dev/null ;;
     valgrind) command -v valgrind >/dev/null 2>&1 && tideover_find_header valgrind/callgrind.h >/dev/null ;;
     *) [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ] ;;

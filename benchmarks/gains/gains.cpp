@@ -27,6 +27,7 @@ struct settings {
 int run(settings const& s) {
   gains::table t;
   gains::add_batch_rows(t);
+  gains::add_real_rows(t);
   gains::add_parallel_rows(t);
   gains::add_cache_rows(t);
   gains::add_breaker_rows(t);

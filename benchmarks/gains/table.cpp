@@ -117,10 +117,13 @@ void table::measure(effort how, std::size_t seeds) {
 }
 
 bool table::within(entry const& e) {
-  return e.result && std::abs(e.result->reproduced - e.claim.expected) <= e.claim.tolerance;
+  if (!e.result) return false;
+  if (e.claim.at_least) return e.result->reproduced >= e.claim.expected;
+  return std::abs(e.result->reproduced - e.claim.expected) <= e.claim.tolerance;
 }
 
 std::string table::verdict(entry const& e) {
+  if (!e.claim.missing.empty()) return "not here: " + e.claim.missing;
   if (!e.claim.measure) return "not a library's gain";
   if (!e.result) return "not measured";
   if (e.claim.inputs.changed()) return "inputs changed";
