@@ -277,6 +277,7 @@ struct batch_lane {
   std::size_t outstanding = 0;  // sealed and not settled
   std::size_t hash = 0;
   bool queued = false;
+  bool gone = false;  // it has been handed out, to be freed
   bool busy = false;  // keyed: a batch is with the sink, or waits for another attempt
   [[no_unique_address]] key_type key{};
 

@@ -543,12 +543,12 @@ class batch_machine {
     commit(q, *into, place);
     if (into->live() == into->limit) {
       seal_full(into, now, e);
+    } else if (!Types::even && into->bytes >= o_.max_bytes) {
+      seal(into, batch_trigger::bytes, now, e);
     } else if (o_.linger.count() <= 0) {
       seal(into, batch_trigger::time, now, e);
     } else if (Types::when_idle && l->outstanding == 0) {
       seal(into, batch_trigger::idle, now, e);
-    } else if (!Types::even && into->bytes >= o_.max_bytes) {
-      seal(into, batch_trigger::bytes, now, e);
     }
     return batch_answer::accepted;
   }
@@ -1034,7 +1034,8 @@ class batch_machine {
   }
   void drop_lane_if_idle(lane* l, effects& e) noexcept {
     if constexpr (Types::keyed) {
-      if (!l->idle()) return;
+      if (!l->idle() || l->gone) return;
+      l->gone = true;
       auto** at = &buckets_[l->hash % buckets_.size()];
       while (*at != l) at = &(*at)->in_bucket;
       *at = l->in_bucket;
