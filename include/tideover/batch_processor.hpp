@@ -132,8 +132,8 @@ class [[nodiscard]] ticket {
 ///
 /// Runner  `owned_threads` keeps its threads until the end; it is not to be shared. With another executor, or
 ///         `hand_driven`, nobody looks at the time: call `tick()` by `next_deadline()`. An executor is given
-///         what is sealed; with `hand_driven` `tick`, `flush` and `shutdown` run the sink on the calling
-///         thread.
+///         what is sealed, and `flush` and `shutdown` help it; with `hand_driven` these and `tick` run the
+///         sink on the calling thread.
 /// Time    A batch is sealed by the first thread of the runner that looks at the time after its linger: at
 ///         once, unless all of them are in the sink; then when one returns. Give the runner a thread more
 ///         than `max_in_flight` where that matters.

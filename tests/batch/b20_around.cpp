@@ -44,7 +44,7 @@ TEST_CASE("B9: a key's batches go in order, one at a time; its retry holds it; k
     if (batch[0] / 10 == 1 && fails-- > 0) throw sink_down();
     return std::vector<outcome>(batch.size());
   };
-  auto const tens = [](int i) { return i / 10; };
+  auto tens = [](int i) { return i / 10; };
   by_hand<tideover::keyed<decltype(tens)>, tideover::retry_items, tideover::constant_backoff> b(
       r.sink(), {.max_items = 2, .max_in_flight = 2}, clock, tideover::keyed(tens),
       tideover::constant_backoff{10ms});
@@ -58,7 +58,7 @@ TEST_CASE("B9: a key's batches go in order, one at a time; its retry holds it; k
 
 TEST_CASE("B18: equal items share a place and an outcome; the newest is sent; they count once") {
   recorder r;
-  auto const tens = [](int i) { return i / 10; };
+  auto tens = [](int i) { return i / 10; };
   using deduped = by_hand<tideover::dedupe_by<decltype(tens)>>;
   deduped b(r.sink(), {.max_items = 2}, manual_clock(), tideover::dedupe_by(tens));
   int heard = 0;
@@ -199,7 +199,7 @@ TEST_CASE("an executor runs what is sealed, and what it refuses is run by who wa
 
   std::vector<tideover::task> tasks;
   bool refuses = false;
-  auto const take = [&](tideover::task& t) {
+  auto take = [&](tideover::task& t) {
     if (refuses) return false;
     tasks.push_back(std::move(t));
     return true;

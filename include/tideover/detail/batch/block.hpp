@@ -154,7 +154,8 @@ class batch_block final : public batch_state {
   }
   /// Gives back what was not issued; true: nobody else has it, and it can be used again.
   bool give_back() noexcept {
-    return references_.fetch_sub(bias - issued, std::memory_order_acq_rel) == bias - issued;
+    std::uint64_t const own = bias - issued;  // once they are given back the last ticket may end it
+    return references_.fetch_sub(own, std::memory_order_acq_rel) == own;
   }
   /// For another use; what its tickets could read is forgotten.
   void forget() noexcept {

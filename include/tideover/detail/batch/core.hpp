@@ -913,12 +913,8 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
         std::lock_guard lock(waiting_);
         turn = turn_;
       }
-      if constexpr (driven) drive(until);
-      if constexpr (!driven && !owns_threads) {
-        step_in_time();
-        while (nobody_else() && run_next()) {
-        }
-      }
+      // With an executor too: its threads may be those that wait here.
+      if constexpr (!owns_threads) drive(until);
       instant next = instant::max();
       {
         std::lock_guard lock(mutex_);
@@ -930,11 +926,6 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       std::unique_lock lock(waiting_);
       while (turn_ == turn && time() < wake) clock_.wait_until(ended_, lock, wake);
     }
-  }
-  /// Whether there is something to send and the runner did not take it.
-  bool nobody_else() {
-    std::lock_guard lock(mutex_);
-    return machine_.sendable() && posted_ == 0 && active_ == 0;
   }
   void give_up() {
     effects e;
