@@ -166,18 +166,27 @@ class data_loader {
   std::vector<Value> load_many(std::span<Key const> keys, deadline const& until = {}) {
     std::vector<Value> values;
     values.reserve(keys.size());
-    for (auto& r : try_load_many(keys, until)) values.push_back(take_or_throw(std::move(r)));
+    std::optional<failure> first;
+    load_each(
+        keys, until,
+        [&](auto&& value) {
+          if (!first) values.push_back(std::forward<decltype(value)>(value));
+        },
+        [&](failure const& why) {
+          if (!first) first = why;
+        });
+    if (first) throw_failure(*first);
     return values;
   }
 #endif
   result<Value> try_load(Key const& key, deadline const& until = {}) { return await(ask(key), until, false); }
   std::vector<result<Value>> try_load_many(std::span<Key const> keys, deadline const& until = {}) {
-    std::vector<asked> places;
-    places.reserve(keys.size());
-    for (Key const& key : keys) places.push_back(ask(key));
     std::vector<result<Value>> values;
     values.reserve(keys.size());
-    for (asked& p : places) values.push_back(await(std::move(p), until, false));
+    load_each(
+        keys, until,
+        [&](auto&& value) { values.emplace_back(std::in_place, std::forward<decltype(value)>(value)); },
+        [&](failure const& why) { values.emplace_back(why); });
     return values;
   }
 
@@ -196,7 +205,7 @@ class data_loader {
       {
         lock_type lock(mutex_);
         if (table_.find(hash, key)) return false;
-        b = table_.add_alone(hash, key).in;
+        b = table_.add_alone(hash, key);
         table_.begin(*b);
       }
       running now(*this, *b, false);
@@ -368,11 +377,13 @@ class data_loader {
   }
 
 #if TIDEOVER_EXCEPTIONS
+  [[noreturn]] TIDEOVER_COLD static void throw_failure(failure const& why) {
+    if (why.cause && why.code == errc::computation_failed) std::rethrow_exception(why.cause);
+    detail::raise(why);
+  }
   static Value take_or_throw(result<Value> r) {
-    if (!r && r.error().cause && r.error().code == errc::computation_failed) {
-      std::rethrow_exception(r.error().cause);
-    }
-    return std::move(r).value();
+    if (!r) throw_failure(r.error());
+    return *std::move(r);
   }
 #endif
 
@@ -403,26 +414,102 @@ class data_loader {
         }
       }
       lock_type lock(mutex_);
-      if (auto found = table_.find(hash, key)) {
+      if (auto const found = table_.find(hash, key)) {
         ++stats_.joined;
-        return {.in = std::move(found->in), .at = found->at};
+        return {.in = found->in->self, .at = found->at};
       }
       // It may have been loaded between the look at the store and the lock: then it is there by now.
       if (keeps && ended != ended_.load(std::memory_order_relaxed)) continue;
-      place p = table_.add(hash, key, [this] { return clock_.precise_now(); });
-      ++stats_.loaded;
-      if (p.in->state == load_state::full) p.in->changed.notify_all();  // whoever waits for it begins it
-      return {.in = std::move(p.in), .at = p.at};
+      place const p = add(hash, key);
+      return {.in = p.in->self, .at = p.at};
     }
   }
+  place add(std::uint64_t hash, Key const& key) {
+    place const p = table_.add(hash, key, [this] { return clock_.precise_now(); });
+    ++stats_.loaded;
+    if (p.in->state == load_state::full) p.in->changed.notify_all();  // whoever waits for it begins it
+    return p;
+  }
+
+  /// All keys: their values from the store, then one lock for those that have none; then each batch in turn.
+  template <class Give, class Fail>
+  void load_each(std::span<Key const> keys, deadline const& until, Give give, Fail fail) {
+    std::vector<batch_ptr> batches;  // each that is waited for
+    std::vector<waited> places(keys.size());
+    std::size_t missing = keys.size();
+    std::uint64_t const ended = ended_.load(std::memory_order_acquire);
+    for (std::size_t i = 0; i != keys.size(); ++i) {
+      if constexpr (keeps) {
+        places[i].value = store_.get().get(keys[i]);
+        if (places[i].value) {
+          count_hit();
+          --missing;
+          continue;
+        }
+      }
+      places[i].hash = hashing_(keys[i]);
+    }
+    if (missing != 0) {
+      lock_type lock(mutex_);
+      for (std::size_t i = 0; i != keys.size(); ++i) {
+        if (places[i].value) continue;
+        auto p = table_.find(places[i].hash, keys[i]);
+        if (p) {
+          ++stats_.joined;
+        } else if (keeps && ended != ended_.load(std::memory_order_relaxed)) {
+          lock.unlock();
+          asked one = ask(keys[i]);
+          lock.lock();
+          places[i].value = std::move(one.value);
+          if (places[i].value) continue;
+          p = place{one.in.get(), one.at};
+          batches.push_back(std::move(one.in));
+        } else {
+          p = add(places[i].hash, keys[i]);
+        }
+        if (batches.empty() || batches.back().get() != p->in) batches.push_back(p->in->self);
+        places[i].in = batches.size() - 1;
+        places[i].at = p->at;
+      }
+    }
+    std::size_t settled = batches.size();
+    std::optional<errc> early;
+    for (waited& p : places) {
+      if (p.value) {
+        give(*std::move(p.value));
+        continue;
+      }
+      if (settled != p.in) early = await_end(batches[p.in], until, false);
+      settled = p.in;
+      if (early) {
+        fail(failure{.code = *early});
+      } else if (auto const& s = batches[p.in]->slots[p.at]; s.value) {
+        give(*s.value);
+      } else {
+        fail(s.why);
+      }
+    }
+  }
+  struct waited {
+    std::optional<Value> value{};
+    std::uint64_t hash = 0;
+    std::size_t in = 0;
+    std::size_t at = 0;
+  };
 
   /// The outcome of a place, when it is there. `now`: the batch is not left open for others.
   result<Value> await(asked p, deadline const& until, bool now) {
     if (p.value) return result<Value>(std::in_place, *std::move(p.value));
-    if (auto const early = await_begin(p.in, until, now)) return *early;
-    switch (p.in->sync.wait(clock_, until)) {
-      case detail::flight_end::settled:
-        break;
+    if (auto const early = await_end(p.in, until, now)) return *early;
+    auto const& s = p.in->slots[p.at];
+    if (s.value) return result<Value>(std::in_place, *s.value);
+    return s.why;
+  }
+
+  /// Returns when the batch has ended, or with why this caller does not wait any longer.
+  std::optional<errc> await_end(batch_ptr const& b, deadline const& until, bool now) {
+    if (auto const early = await_begin(b, until, now)) return early;
+    switch (b->sync.wait(clock_, until)) {
       case detail::flight_end::timed_out:
         count(&data_loader_stats::timed_out);
         return errc::timed_out;
@@ -432,10 +519,10 @@ class data_loader {
       case detail::flight_end::recursive:
         count(&data_loader_stats::recursions);
         return errc::recursive_computation;
+      case detail::flight_end::settled:
+        break;
     }
-    auto const& s = p.in->slots[p.at];
-    if (s.value) return result<Value>(std::in_place, *s.value);
-    return s.why;
+    return std::nullopt;
   }
 
   /// Returns when the batch has begun, and has ended if this thread was the one to begin it; or with why this

@@ -35,7 +35,8 @@ enum class errc : int {
   bad_snapshot,
   /// A circuit breaker let the call not through; `failure::retry_after` says when it will, if that is known.
   circuit_open,
-  /// The task that was computing the value was destroyed before it came to an end, several times in a row.
+  /// The thread or task that was computing the value went away before it was there; where another one takes
+  /// over, several times in a row.
   flight_abandoned,
   /// An item, or what was made of it, is larger than who takes it allows. A sink that answers so is given
   /// less
@@ -94,7 +95,7 @@ class error_category_type final : public std::error_category {
         return "circuit open: the breaker rejects calls while what it guards fails; "
                "use a fallback, or retry after the time that the failure says";
       case errc::flight_abandoned:
-        return "flight abandoned: whoever computed the value went away before it was there, several times; "
+        return "flight abandoned: whoever computed the value went away before it was there; "
                "look for what ends those threads, then call again";
       case errc::too_large:
         return "too large: above the bound of who was to take it; send less at a time or raise the bound";

@@ -52,6 +52,18 @@ TEST_CASE("L2: whatever fails at any point, nobody waits for ever and the next c
   CHECK(fragile::live() == 0);
 }
 
+TEST_CASE("L1: what is asked for later and never got dies with its loader") {
+  auto const before = fragile::live();
+  {
+    loader_type loader([](std::span<fragile const>) { return std::vector<fragile>(); },
+                       {.max_items = 3, .capacity = 16});
+    for (int i = 0; i < 7; ++i) static_cast<void>(loader.later(fragile(i)));
+    CHECK(loader.stats().pending == 7);
+    CHECK(fragile::live() >= before + 7);
+  }
+  CHECK(fragile::live() == before);
+}
+
 TEST_CASE("L2: a batch whose thread ends is told to those who wait") {
   watchdog const dog("a thread that ends");
   gate door;

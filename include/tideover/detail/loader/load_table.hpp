@@ -41,6 +41,7 @@ struct load_batch {
   std::uint64_t epoch = 0;
   std::thread::id runner{};
   load_batch* next_running = nullptr;
+  std::shared_ptr<load_batch> self{};  // while calls find a key of it
   std::condition_variable changed;
 
   flight sync;  // led by who runs it
@@ -56,12 +57,30 @@ class load_table {
  public:
   using batch = load_batch<Key, Value>;
   using batch_ptr = std::shared_ptr<batch>;
+  /// Where a key is waited for; `in->self` keeps the batch for who goes on without the mutex.
   struct place {
-    batch_ptr in;
+    batch* in;
     std::size_t at;
   };
 
   load_table(std::size_t max_items, Hashing const& hashing) : max_items_(max_items), hashing_(hashing) {}
+  load_table(load_table const&) = delete;
+  load_table& operator=(load_table const&) = delete;
+  ~load_table() {
+    // What was never got: each batch once, and none before the last look at its keys.
+    batch* left = nullptr;
+    index_.drain([&](entry_id id) {
+      batch* const b = records_[id].in;
+      if (std::exchange(b->state, load_state::done) == load_state::done) return;
+      b->next_running = left;
+      left = b;
+    });
+    open_.reset();
+    while (left != nullptr) {
+      batch_ptr const last = std::move(left->self);
+      left = last->next_running;
+    }
+  }
 
   /// Where the key is waited for, if it is.
   std::optional<place> find(std::uint64_t hash, Key const& key) const {
@@ -77,23 +96,29 @@ class load_table {
   /// that fills it closes it.
   template <class Now>
   place add(std::uint64_t hash, Key const& key, Now now) {
-    batch_ptr const b = open_ ? open_ : std::make_shared<batch>();
-    std::size_t const at = enter(b, hash, key);
     if (!open_) {
+      batch_ptr b = std::make_shared<batch>();
+      enter(*b, hash, key);
       b->opened = now();
-      open_ = b;
+      b->self = b;
+      open_ = std::move(b);
+    } else {
+      enter(*open_, hash, key);
     }
-    if (b->keys.size() == max_items_) {
-      b->state = load_state::full;
+    batch& b = *open_;
+    if (b.keys.size() == max_items_) {
+      b.state = load_state::full;
       open_.reset();
     }
-    return {b, at};
+    return {&b, b.keys.size() - 1};
   }
   /// A batch of one key apart from the others, which is not there.
-  place add_alone(std::uint64_t hash, Key const& key) {
-    batch_ptr const b = std::make_shared<batch>();
+  batch_ptr add_alone(std::uint64_t hash, Key const& key) {
+    batch_ptr b = std::make_shared<batch>();
     b->state = load_state::full;
-    return {b, enter(b, hash, key)};
+    enter(*b, hash, key);
+    b->self = b;
+    return b;
   }
 
   /// It runs from now on, on this thread.
@@ -114,6 +139,7 @@ class load_table {
     for (auto& s : b.slots) forget(s);
     b.storing = false;
     b.state = load_state::done;
+    b.self.reset();  // who runs it holds it too
   }
 
   /// A key that runs is found by nobody from now on, and what comes of it is not stored. One that has not
@@ -148,7 +174,7 @@ class load_table {
 
  private:
   struct record {
-    batch_ptr in{};
+    batch* in = nullptr;
     std::size_t at = 0;
     std::uint64_t hash = 0;
     entry_id next = no_entry;
@@ -157,42 +183,37 @@ class load_table {
 
   static std::uint32_t lower(std::uint64_t hash) noexcept { return static_cast<std::uint32_t>(hash); }
 
-  std::size_t enter(batch_ptr const& b, std::uint64_t hash, Key const& key) {
+  void enter(batch& b, std::uint64_t hash, Key const& key) {
     index_.reserve_one_more([this](entry_id i) { return lower(records_[i].hash); });
-    std::size_t const at = b->keys.size();
     struct undo {
-      batch& b;
-      bool armed = true;
+      batch* b;
       ~undo() {
-        if (armed) b.slots.pop_back();
+        if (b != nullptr) b->slots.pop_back();
       }
     };
-    b->slots.emplace_back();
-    undo slot{*b};
-    entry_id const id = records_.acquire();
+    b.slots.emplace_back();
+    undo slot{&b};
     struct give_back {
       slab<record, std::allocator<std::byte>>& of;
       entry_id id;
       ~give_back() {
         if (id != no_entry) of.release(id);
       }
-    } guard{records_, id};
-    b->keys.push_back(key);
-    guard.id = no_entry;
-    slot.armed = false;
+    } taken{records_, records_.acquire()};
+    b.keys.push_back(key);
+    slot.b = nullptr;
+    entry_id const id = std::exchange(taken.id, no_entry);
     record& r = records_[id];
-    r.in = b;
-    r.at = at;
+    r.in = &b;
+    r.at = b.keys.size() - 1;
     r.hash = hash;
-    b->slots[at].id = id;
+    b.slots.back().id = id;
     index_.insert(hash, id);
-    return at;
   }
   void forget(typename batch::slot& s) noexcept {
     entry_id const id = std::exchange(s.id, no_entry);
     if (id == no_entry) return;
     index_.erase(lower(records_[id].hash), id);
-    records_[id].in.reset();  // the caller holds the batch
     records_.release(id);
   }
 
