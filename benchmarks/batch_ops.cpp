@@ -101,11 +101,14 @@ figure ours(std::size_t producers) {
   std::uint64_t received = 0;
   tideover::batch_processor<item, Policies...> b([&](std::span<item> batch) { received += batch.size(); },
                                                  {.max_items = per_batch, .max_pending = room});
-  static_cast<void>(b.add(0));  // its thread has begun
-  b.flush(10s);
-  auto const f = run(
-      producers, [&](item i) { static_cast<void>(b.add(i)); }, [&] { b.flush(10s); });
-  if (received != 1 + producers * items_each) ++lost;
+  figure f{};
+  // Twice: what a service pays that runs, and not the memory of its first second. The vectors of the others
+  // have theirs by then.
+  for (int pass = 0; pass != 2; ++pass) {
+    f = run(
+        producers, [&](item i) { static_cast<void>(b.add(i)); }, [&] { b.flush(10s); });
+  }
+  if (received != 2 * producers * items_each) ++lost;
   return f;
 }
 
@@ -114,10 +117,12 @@ figure by_hand(std::size_t producers) {
   std::mutex mutex;
   std::condition_variable full;
   std::vector<item> waiting;
+  waiting.reserve(room);
   std::size_t received = 0;
   bool closed = false;
   std::thread consumer([&] {
     std::vector<item> taken;
+    taken.reserve(room);
     std::unique_lock lock(mutex);
     for (;;) {
       full.wait(lock, [&] { return closed || waiting.size() >= per_batch; });

@@ -194,8 +194,7 @@ TEST_CASE("B11: what is pending never exceeds its bound, and each policy does wh
   CHECK(bytes.add(3).code() == errc::queue_full);
 }
 
-TEST_CASE(
-    "B12: who is blocked is served in order, expired ones leave without trace, nothing lingers meanwhile") {
+TEST_CASE("B12: who waits for room is served in order, and nothing lingers meanwhile") {
   tideover_test::watchdog const guard("blocked adders");
   manual_clock clock;
   recorder r;

@@ -126,7 +126,7 @@ void chaos(ledger& l, std::uint32_t first, std::uint32_t last, std::uint64_t see
     std::uint32_t const stop_at = first + std::uint32_t(draw() % (2 * (last - first)));
     if (stop_at < last) {
       tideover_test::await([&] { return next >= stop_at; });
-      b.shutdown(std::chrono::microseconds(draw() % 2000));
+      b.shutdown(std::chrono::microseconds(draw() % 2 == 0 ? 0 : draw() % 2000));
     }
     for (auto& t : adders) t.join();
     b.shutdown(std::chrono::milliseconds(draw() % 20));

@@ -148,7 +148,7 @@ class batch_block final : public batch_state {
   /// Destroys what it holds; outside of every lock, by its last user.
   void clear() noexcept {
     std::destroy(items + first, items + end);
-    dirty = plain ? end : used_slots;
+    dirty = all_delivered_.load(std::memory_order_relaxed) ? 0 : plain ? end : used_slots;
     if constexpr (Types::dedupes) equals.clear();
     first = begin = end = 0;
   }
@@ -165,6 +165,7 @@ class batch_block final : public batch_state {
     }
     dirty = 0;
     has_results = false;
+    all_delivered_.store(false, std::memory_order_relaxed);
   }
   void begin_anew(std::uint32_t items_at_most, instant now, std::uint64_t flush_epoch) noexcept {
     // Nobody else can see it: relaxed. Adders and readers come to it through the machine's lock or a ticket.
@@ -183,8 +184,16 @@ class batch_block final : public batch_state {
 
   using batch_state::generation;
   using batch_state::set;
+  using batch_state::set_all_delivered;
+  using batch_state::somebody_waits;
   using batch_state::tell;
-  outcome& result_of(std::uint32_t slot) noexcept { return results_[slot]; }
+  /// To be written before the slot is settled as failed.
+  void store_result(std::uint32_t slot, outcome const& o) noexcept {
+    if (!made_results) std::uninitialized_value_construct_n(results_, capacity);  // most batches have none
+    made_results = has_results = true;
+    results_[slot] = o;
+  }
+  outcome const& result_of(std::uint32_t slot) const noexcept { return results_[slot]; }
   void destroy() noexcept override {
     std::size_t const alignment = layout(capacity).alignment;
     this->~batch_block();
@@ -213,7 +222,7 @@ class batch_block final : public batch_state {
   std::uint32_t depth = 0;
   batch_trigger trigger{};
   bool plain = true, has_deadlines = false, has_results = false, abandoned = false, sent = false;
-  bool in_flight = false;
+  bool in_flight = false, made_results = false;
   std::array<range, 34> ranges{};  // the innermost last; halves of halves of 2^20 at most
   std::conditional_t<Types::dedupes, std::unordered_map<typename Types::equality_key, std::uint32_t>,
                      no_batch_key>
@@ -224,11 +233,12 @@ class batch_block final : public batch_state {
     explicit layout(std::uint32_t n) noexcept {
       words = put(sizeof(batch_block), sizeof(std::atomic<std::uint32_t>) * n,
                   alignof(std::atomic<std::uint32_t>));
-      spares = put(at, sizeof(std::uint32_t) * n, alignof(std::uint32_t));
-      verdicts = put(at, sizeof(verdict) * n, alignof(verdict));
-      results = put(at, sizeof(outcome) * n, alignof(outcome));
-      extras = put(at, sizeof(extra) * n, alignof(extra));
+      // What each batch touches first, what only few do behind it.
       items = put(at, sizeof(item_type) * n, std::max(alignof(item_type), cache_line));
+      verdicts = put(at, sizeof(verdict) * n, alignof(verdict));
+      spares = put(at, sizeof(std::uint32_t) * n, alignof(std::uint32_t));
+      extras = put(at, sizeof(extra) * n, alignof(extra));
+      results = put(at, sizeof(outcome) * n, alignof(outcome));
       total = at;
       alignment = std::max({alignof(batch_block), alignof(item_type), cache_line});
     }
@@ -251,10 +261,11 @@ class batch_block final : public batch_state {
     items = reinterpret_cast<item_type*>(base + l.items);
     for (std::uint32_t i = 0; i != n; ++i) {
       ::new (static_cast<void*>(words_ + i)) std::atomic<std::uint32_t>(0);
-      ::new (static_cast<void*>(results_ + i)) outcome();
     }
   }
-  ~batch_block() override { std::destroy_n(results_, capacity); }
+  ~batch_block() override {
+    if (made_results) std::destroy_n(results_, capacity);
+  }
 
   instant precise_now() const noexcept override { return clock_.precise_now(); }
   void wait_until(std::unique_lock<std::mutex>& lock, instant t) override {

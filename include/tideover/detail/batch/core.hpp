@@ -102,6 +102,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
 
   static constexpr bool owns_threads = std::is_same_v<runner_type, owned_threads>;
   static constexpr bool driven = std::is_same_v<runner_type, hand_driven>;
+  static constexpr bool simple = std::is_trivially_destructible_v<item_type> && !Types::dedupes;
   static constexpr bool listens = !std::is_same_v<typename Types::listener_type, silent>;
 
   /// `policies` are the objects that were passed to the batch processor.
@@ -230,6 +231,8 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
   }
 
  private:
+  static constexpr int looks = 256;
+
   template <class... P>
   static runner_type runner_among(batch_options const& o, P const&... policies) {
     if constexpr (owns_threads && !is_one_of<owned_threads, P...>) {
@@ -477,6 +480,10 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
   void prepare(effects& e) noexcept {
     if (!e.sendable && !e.earlier && !e.wake_all) return;
     if constexpr (owns_threads) {
+      if (e.sendable || e.wake_all) {
+        // Relaxed: only a hint to look under the lock. Written by its holder, so nothing is lost.
+        hint_.store(hint_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+      }
       if (seats_.empty()) return;
       if (e.wake_all) {
         while (batch_seat* const s = seats_.pop_front()) wake(s, e);
@@ -506,10 +513,12 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     batch_seat own;
     instant at = time();
     std::uint64_t seen = 0;
+    bool looked = false;
     for (;;) {
       effects e;
       block* b = nullptr;
       bool leaves = false, sleeps = false;
+      std::uint32_t hint = 0;
       {
         std::lock_guard lock(mutex_);
         machine_.tick(at, e);
@@ -518,6 +527,8 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
           e.sendable = true;  // one more may be for somebody else
         } else if (machine_.drained()) {
           leaves = true;
+        } else if (!e.any() && !looked) {
+          hint = hint_.load(std::memory_order_relaxed);
         } else if (!e.any()) {
           own.until = machine_.next_deadline();
           if (own.until == instant::max() && o_.linger.count() > 0) {
@@ -533,14 +544,29 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       }
       finish(e);
       if (b != nullptr) {
-        at = run(b);
+        at = run<true>(b);
+        looked = false;
       } else if (leaves) {
         return;
       } else {
-        if (sleeps) sleep(own);
+        if (sleeps) {
+          sleep(own);
+          looked = false;
+        } else if (!looked) {
+          looked = !look_out(hint);
+        }
         at = time();
       }
     }
+  }
+  /// For about as long as it takes to be put to sleep and woken: under load the next batch is full by then,
+  /// and no adder has to pay for waking anybody.
+  bool look_out(std::uint32_t hint) const noexcept {
+    for (int i = 0; i != looks; ++i) {
+      if (hint_.load(std::memory_order_relaxed) != hint) return true;
+      spin_mutex::pause();
+    }
+    return false;
   }
   void sleep(batch_seat& own) {
     bool told = false;
@@ -643,7 +669,9 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     std::exception_ptr thrown{};
   };
 
-  /// Gives the batch to the sink until it is settled or has to wait. Returns the time.
+  /// Gives the batch to the sink until it is settled or has to wait. Returns the time. `GoesOn`: takes the
+  /// next one while the lock is held anyway; each turn of the lock costs the adders.
+  template <bool GoesOn = false>
   instant run(block* b) noexcept {
     batch_frame const frame(this);
     instant at = time();
@@ -656,12 +684,26 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       at = time();
       effects e;
       step s = step::done;
+      bool over = false;
+      block* next = nullptr;
       {
         std::lock_guard lock(mutex_);
         s = machine_.settle(b, j.what, j.failed, j.delay, at - began, at, e);
+        if constexpr (GoesOn && simple) over = s == step::done && !b->somebody_waits();
+        if (over) {
+          // Nobody's function is run here: such items have no destructor, and nothing is to be told.
+          b->clear();
+          if (b->give_back()) {
+            b->forget();
+            machine_.recycle(b);
+          }
+          machine_.tick(at, e);
+          next = machine_.take(at, e);
+          if (next == nullptr && --active_ == 0 && machine_.closed()) e.settled = true;
+        }
         prepare(e);
       }
-      if (s != step::later) b->tell();
+      if (!over && s != step::later) b->tell();
       finish(e);
       if constexpr (listens) {
         event.delivered = j.delivered;
@@ -671,6 +713,11 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
         hear(event);
       }
       if (s == step::again) continue;
+      if (over) {
+        if (next == nullptr) return at;
+        b = next;
+        continue;
+      }
       if (s == step::done) dispose(b);
       count_out();
       return at;
@@ -727,8 +774,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
   }
   void fail(block* b, std::uint32_t i, verdict v, outcome const& o) noexcept {
     b->verdicts[i] = v;
-    b->has_results = true;
-    b->result_of(b->slot_at(i)) = o;
+    b->store_result(b->slot_at(i), o);
   }
   bool may_retry(block* b, outcome const& o) noexcept {
     if constexpr (Types::retries) {
@@ -945,6 +991,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
   std::size_t active_ = 0;  // batches that somebody runs, with the callbacks behind them
   std::size_t posted_ = 0;  // tasks that the executor has taken and not begun
   batch_list<batch_seat> seats_{};
+  std::atomic<std::uint32_t> hint_{0};
 
   std::mutex waiting_;  // what `answered`, `signalled` and `turn_` are guarded by; never held with the lock
   std::condition_variable ended_;

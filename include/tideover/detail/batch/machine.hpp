@@ -153,6 +153,7 @@ class batch_machine {
       cap_ = o_.max_pending;
     }
     admit_below_ = cap_;
+    most_free_ = std::min<std::size_t>(1024, o_.max_pending / o_.max_items + o_.max_in_flight + 2);
     stats_.size = std::clamp<std::size_t>(sizes_.first(o_.max_items), 1, o_.max_items);
     if constexpr (Types::keyed) buckets_.resize(16, nullptr);
   }
@@ -298,6 +299,10 @@ class batch_machine {
       range const half{b->begin + (size + 1) / 2, r.attempts + (p == plan::bisect ? 1u : 0u)};
       r.attempts = half.attempts;
       b->ranges[b->depth++] = half;
+    } else if (p == plan::all_delivered && b->plain && b->begin == 0 && r.end == b->end) {
+      b->set_all_delivered();
+      b->begin = r.end;
+      count_settled(b, size, size * each_, stats_.delivered, e);
     } else if (p == plan::all_delivered) {
       for (std::uint32_t i = b->begin; i != r.end; ++i) {
         settle_one(b, i, slot_state::delivered, delivered_outcome(), stats_.delivered, e);
@@ -347,7 +352,7 @@ class batch_machine {
 
   /// Gives back a batch of which nothing is left, cleared.
   void recycle(block* b) noexcept {
-    if (free_count_ < most_free) {
+    if (free_count_ < most_free_) {
       ++free_count_;
       free_.push_front(b);
     } else {
@@ -462,7 +467,6 @@ class batch_machine {
 
  private:
   using range = typename block::range;
-  static constexpr std::size_t most_free = 32;
 
   // ---- Adding ---------------------------------------------------------------------------------------------
 
@@ -789,8 +793,7 @@ class batch_machine {
       b->verdicts[i] = late ? verdict::failed : verdict::again;
       if (!late) continue;
       any = true;
-      b->result_of(b->slot_at(i)) = outcome(errc::expired);
-      b->has_results = true;
+      b->store_result(b->slot_at(i), expired_outcome());
       settle_one(b, i, slot_state::failed, b->result_of(b->slot_at(i)), stats_.expired, e);
     }
     if (!any) return;
@@ -1068,6 +1071,7 @@ class batch_machine {
   batch_list<waiter> waiters_{};
   batch_list<batch_flush> flushes_{};
   std::size_t free_count_ = 0;
+  std::size_t most_free_;  // as many as it took to hold what may be pending
   std::size_t stats_ready_ = 0;
   std::size_t lanes_ = 0;
   std::vector<lane*> buckets_{};

@@ -48,6 +48,10 @@ inline outcome const& cancelled_outcome() noexcept {
   static outcome const o(errc::cancelled);
   return o;
 }
+inline outcome const& expired_outcome() noexcept {
+  static outcome const o(errc::expired);
+  return o;
+}
 inline outcome const& dropped_outcome() noexcept {
   static outcome const o(errc::dropped);
   return o;
@@ -79,7 +83,8 @@ class batch_state {
     if (word >> slot_state_bits != generation) return &dropped_outcome();
     switch (static_cast<slot_state>(word & slot_state_mask)) {
       case slot_state::pending:
-        return nullptr;
+        // Acquire: pairs with the release in `set_all_delivered`.
+        return all_delivered_.load(std::memory_order_acquire) ? &delivered_outcome() : nullptr;
       case slot_state::delivered:
         return &delivered_outcome();
       case slot_state::failed:
@@ -138,6 +143,8 @@ class batch_state {
     std::uint32_t const word = words_[slot].load(std::memory_order_relaxed);
     words_[slot].store((word & ~slot_state_mask) | static_cast<std::uint32_t>(s), std::memory_order_release);
   }
+  /// In place of setting each, where none was touched: the common end of a batch is one store.
+  void set_all_delivered() noexcept { all_delivered_.store(true, std::memory_order_release); }
   /// The slot's item is gone; what comes next in it is another. Returns the new generation.
   void renew(std::uint32_t slot) noexcept {
     std::uint32_t const word = words_[slot].load(std::memory_order_relaxed);
@@ -146,11 +153,13 @@ class batch_state {
   std::uint32_t generation(std::uint32_t slot) const noexcept {
     return words_[slot].load(std::memory_order_relaxed) >> slot_state_bits;
   }
-  /// After slots were set: wakes who waits for them. An exchange of the count with itself, so that it stands
-  /// in one order with the waiters' own, and one of the two sees the other.
+  /// After slots were set: wakes who waits for them.
   void tell() noexcept {
-    if (waiters_.fetch_add(0, std::memory_order_acq_rel) != 0) ring();
+    if (somebody_waits()) ring();
   }
+  /// An exchange of the count with itself, so that it stands in one order with the waiters' own: who comes
+  /// later sees what was set.
+  bool somebody_waits() noexcept { return waiters_.fetch_add(0, std::memory_order_acq_rel) != 0; }
   TIDEOVER_COLD void ring() noexcept {
     std::lock_guard lock(mutex_);
     settled_.notify_all();
@@ -160,6 +169,7 @@ class batch_state {
   outcome* results_ = nullptr;
   std::atomic<std::uint64_t> references_{bias};
   std::atomic<std::uint32_t> waiters_{0};
+  std::atomic<bool> all_delivered_{false};
   std::mutex mutex_;
   std::condition_variable settled_;
   void const* const owner_;
