@@ -26,13 +26,14 @@ struct settings {
 
 int run(settings const& s) {
   gains::table t;
+  gains::add_batch_rows(t);
+  gains::add_real_rows(t);
+  gains::add_parallel_rows(t);
   gains::add_cache_rows(t);
   gains::add_breaker_rows(t);
   gains::add_stampede_rows(t);
   gains::add_pool_rows(t);
   gains::add_rows_not_ours(t);
-  t.add_awaited("batch_processor", "1 to 4, 1R, 17, 18");
-  t.add_awaited("parallel", "5, 23");
   t.add_awaited("tiered_cache", "6, and both tiers of 7");
   t.add_awaited("the service model over cache, pool and breaker", "8 to 11, 13, 14");
   t.add_awaited("compression", "16");

@@ -119,8 +119,11 @@ class table {
 };
 
 // One function for each file of rows.
+void add_batch_rows(table& t);
 void add_breaker_rows(table& t);
 void add_cache_rows(table& t);
+void add_parallel_rows(table& t);
+void add_real_rows(table& t);
 void add_rows_not_ours(table& t);
 void add_stampede_rows(table& t);
 void add_pool_rows(table& t);

@@ -35,10 +35,31 @@ enum class errc : int {
   bad_snapshot,
   /// A circuit breaker let the call not through; `failure::retry_after` says when it will, if that is known.
   circuit_open,
-  /// The task that was computing the value was destroyed before it came to an end, several times in a row.
+  /// The thread or task that was computing the value went away before it was there; where another one takes
+  /// over, several times in a row.
   flight_abandoned,
   /// What makes the objects of a pool failed, or may not be asked now; `failure::cause` holds its exception.
   factory_error,
+  /// An item, or what was made of it, is larger than who takes it allows. A sink that answers so is given
+  /// less
+  /// at a time.
+  too_large,
+  /// There was no memory to take it.
+  no_memory,
+  /// The item's own deadline passed before it was its turn.
+  expired,
+  /// The item was given up to make room for a newer one.
+  dropped,
+  /// The component was shut down, and the time allowed for what was pending had passed.
+  shut_down,
+  /// A function that answers for n items did not give n answers.
+  outcome_mismatch,
+  /// The sink failed; `failure::cause` holds its exception, if it threw one.
+  sink_failed,
+  /// The journal did not take, or did not retire, an entry; see the cause.
+  journal_failed,
+  /// Nothing is known under this key.
+  not_found,
 };
 
 namespace detail {
@@ -76,11 +97,35 @@ class error_category_type final : public std::error_category {
         return "circuit open: the breaker rejects calls while what it guards fails; "
                "use a fallback, or retry after the time that the failure says";
       case errc::flight_abandoned:
-        return "flight abandoned: whoever computed the value went away before it was there, several times; "
+        return "flight abandoned: whoever computed the value went away before it was there; "
                "look for what ends those threads, then call again";
       case errc::factory_error:
         return "factory error: what makes the objects of the pool failed, or a breaker keeps it from being "
                "asked; see the cause, call again when the other side works";
+      case errc::too_large:
+        return "too large: above the bound of who was to take it; send less at a time or raise the bound";
+      case errc::no_memory:
+        return "no memory: there was none to take it, and nothing has changed; shed load, then try again";
+      case errc::expired:
+        return "expired: the item's deadline passed before its turn; give it a later one, "
+               "or look for what is slow";
+      case errc::dropped:
+        return "dropped: given up to make room for a newer item; shed load earlier or raise the bound";
+      case errc::shut_down:
+        return "shut down: the component ended before it came to this; allow shutdown more time, "
+               "or keep it for the next start";
+      case errc::outcome_mismatch:
+        return "outcome mismatch: the answers are not as many as the items; "
+               "return one for each item, in their order";
+      case errc::sink_failed:
+        return "sink failed: what was to take the items failed; see the cause, and what the retry policy "
+               "says";
+      case errc::journal_failed:
+        return "journal failed: an entry was not taken or not retired; see the cause and look after its "
+               "device";
+      case errc::not_found:
+        return "not found: nothing is known under this key where it was looked for; "
+               "put it there, or take that for the answer";
     }
     return "unknown tideover error " + std::to_string(value);
   }
@@ -100,6 +145,18 @@ class error_category_type final : public std::error_category {
         return std::errc::resource_unavailable_try_again;
       case errc::bad_snapshot:
         return std::errc::bad_message;
+      case errc::too_large:
+        return std::errc::message_size;
+      case errc::no_memory:
+        return std::errc::not_enough_memory;
+      case errc::expired:
+        return std::errc::timed_out;
+      case errc::dropped:
+      case errc::shut_down:
+      case errc::outcome_mismatch:
+      case errc::sink_failed:
+      case errc::journal_failed:
+      case errc::not_found:
       case errc::computation_failed:
       case errc::closed:
       case errc::flight_abandoned:

@@ -53,6 +53,14 @@ struct keyed_pool_stats;
 template <class Key, class Factory, class... Policies>
 class keyed_pool;
 
+struct batch_options;
+struct batch_event;
+struct batch_stats;
+struct batch_totals;
+class ticket;
+template <class Item, class... Policies>
+class batch_processor;
+
 class xfetch;
 struct xfetch_options;
 
@@ -67,6 +75,18 @@ template <class T>
 struct served;
 template <class Store, class... Policies>
 class stampede_guard;
+
+struct parallel_options;
+struct parallel_report;
+template <class Executor, class Clock>
+class with_clock;
+template <class... Stages>
+class pipeline;
+
+struct data_loader_options;
+struct data_loader_stats;
+template <class Key, class Value, class... Policies>
+class data_loader;
 
 struct guarded_cache_options;
 template <class Key, class T, class... Policies>

@@ -17,10 +17,25 @@ using tideover::errc;
 static_assert(std::is_error_code_enum_v<errc>);
 static_assert(!std::is_error_condition_enum_v<errc>);
 
-std::vector<errc> const all = {errc::timed_out,          errc::cancelled,        errc::recursive_computation,
-                               errc::computation_failed, errc::invalid_argument, errc::closed,
-                               errc::queue_full,         errc::bad_snapshot,     errc::circuit_open,
-                               errc::flight_abandoned};
+std::vector<errc> const all = {errc::timed_out,
+                               errc::cancelled,
+                               errc::recursive_computation,
+                               errc::computation_failed,
+                               errc::invalid_argument,
+                               errc::closed,
+                               errc::queue_full,
+                               errc::bad_snapshot,
+                               errc::circuit_open,
+                               errc::flight_abandoned,
+                               errc::too_large,
+                               errc::no_memory,
+                               errc::expired,
+                               errc::dropped,
+                               errc::shut_down,
+                               errc::outcome_mismatch,
+                               errc::sink_failed,
+                               errc::journal_failed,
+                               errc::not_found};
 
 /// The switch is complete or the compiler warns: who adds a code is led here, to add it to `all`.
 constexpr bool known(errc e) {
@@ -35,6 +50,15 @@ constexpr bool known(errc e) {
     case errc::bad_snapshot:
     case errc::circuit_open:
     case errc::flight_abandoned:
+    case errc::too_large:
+    case errc::no_memory:
+    case errc::expired:
+    case errc::dropped:
+    case errc::shut_down:
+    case errc::outcome_mismatch:
+    case errc::sink_failed:
+    case errc::journal_failed:
+    case errc::not_found:
       return true;
   }
   return false;

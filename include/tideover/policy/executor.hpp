@@ -178,6 +178,10 @@ class owned_threads {
   /// Idempotent; returns when everything that was taken has run. Not from a task of its own.
   void close() { crew_->close(); }
 
+  /// As `close()`, but waits for nobody: what was taken runs on, on threads that nobody will join.
+  void detach() { crew_->detach(crew_); }
+
+  std::size_t threads() const noexcept { return crew_->wanted; }
   std::size_t failures() const noexcept { return crew_->failures.load(std::memory_order_relaxed); }
   std::size_t pending() const {
     std::lock_guard lock(crew_->mutex);
@@ -210,7 +214,12 @@ class owned_threads {
       std::unique_lock lock(mutex);
       for (;;) {
         ready.wait(lock, [&] { return closed || !tasks.empty(); });
-        if (tasks.empty()) return;
+        if (tasks.empty()) {
+          if (detached == 0 || --detached != 0) return;
+          auto const last = std::move(kept);  // after the lock, which is a part of it
+          lock.unlock();
+          return;
+        }
         task next = std::move(tasks.front());
         tasks.pop_front();
         lock.unlock();
@@ -248,7 +257,22 @@ class owned_threads {
       }
     }
 
+    void detach(std::shared_ptr<crew> const& self) {
+      std::lock_guard one_at_a_time(closing);
+      {
+        std::lock_guard lock(mutex);
+        closed = true;
+        for (auto& thread : threads) thread.detach();
+        detached = threads.size();
+        threads.clear();
+        if (detached != 0) kept = self;
+      }
+      ready.notify_all();
+    }
+
     std::mutex closing;
+    std::shared_ptr<crew> kept;  // by itself, while threads run that nobody joins
+    std::size_t detached = 0;    // how many of them
     std::condition_variable ready;
     std::size_t wanted;
     std::string name;

@@ -38,6 +38,15 @@ class spin_mutex {
   bool try_lock() noexcept { return !locked_.exchange(true, std::memory_order_acquire); }
   void unlock() noexcept { locked_.store(false, std::memory_order_release); }
 
+  /// What a thread does between two looks at a variable that another one is about to write.
+  static void pause() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("isb");
+#endif
+  }
+
  private:
   static constexpr int looks = 64;
   static constexpr int turns = 64;
@@ -54,13 +63,6 @@ class spin_mutex {
         std::this_thread::sleep_for(std::chrono::microseconds(50));
       }
     }
-  }
-  static void pause() noexcept {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ __volatile__("isb");
-#endif
   }
 
   std::atomic<bool> locked_{false};

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// What does it cost a producer to add an item to a batch, and an item to come through to the sink? Producers
+// are pinned, each to a core; the sink runs on a thread of the batch processor. Items of 8 bytes, 100 in a
+// batch, room for 100,000, a ticket for each that is given up at once. Beside it: what one writes by hand, a
+// std::promise for each item, and moodycamel::BlockingConcurrentQueue with bulk dequeue where Debian's
+// libconcurrentqueue-dev is installed (`benchmarks/run --full` installs it). Exits non-zero when an item is
+// lost.
+
+#include "support/paired.hpp"
+#include "support/report.hpp"
+#include "support/statistics.hpp"
+
+#include <tideover/batch_processor.hpp>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#if __has_include(<concurrentqueue/blockingconcurrentqueue.h>)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+#include <concurrentqueue/blockingconcurrentqueue.h>
+#pragma GCC diagnostic pop
+#define TIDEOVER_BENCHMARK_MOODYCAMEL 1
+#else
+#define TIDEOVER_BENCHMARK_MOODYCAMEL 0
+#endif
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <filesystem>
+#include <future>
+#include <mutex>
+#include <span>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using namespace std::chrono_literals;
+using item = std::uint64_t;
+
+constexpr std::size_t items_each = 50'000;
+constexpr std::size_t per_batch = 100;
+constexpr std::size_t room = 100'000;
+
+void pin(std::size_t core) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(core % std::max(1u, std::thread::hardware_concurrency()), &set);
+  ::pthread_setaffinity_np(::pthread_self(), sizeof set, &set);
+}
+
+struct figure {
+  double cpu;   // of a producer, for each add
+  double wall;  // until all is delivered, for each item
+};
+
+std::atomic<std::uint64_t> lost{0};
+
+/// `add(i)` by each of the producers, then `drain()`, which returns when all is delivered.
+template <class Add, class Drain>
+figure run(std::size_t producers, Add add, Drain drain) {
+  std::vector<double> spent(producers);
+  std::atomic<std::size_t> waiting{producers};
+  std::vector<std::thread> threads;
+  double const begin = bench::wall_time::now();
+  for (std::size_t t = 0; t != producers; ++t) {
+    threads.emplace_back([&, t] {
+      pin(t);
+      --waiting;
+      while (waiting != 0) {
+      }
+      double const start = bench::thread_time::now();
+      for (item i = 0; i != items_each; ++i) add(i);
+      spent[t] = bench::thread_time::now() - start;
+    });
+  }
+  for (auto& t : threads) t.join();
+  drain();
+  double const all = bench::wall_time::now() - begin;
+  double sum = 0;
+  for (double const s : spent) sum += s;
+  double const count = static_cast<double>(items_each * producers);
+  return {sum / count * 1e9, all / count * 1e9};
+}
+
+template <class... Policies>
+figure ours(std::size_t producers) {
+  std::uint64_t received = 0;
+  tideover::batch_processor<item, Policies...> b([&](std::span<item> batch) { received += batch.size(); },
+                                                 {.max_items = per_batch, .max_pending = room});
+  figure f{};
+  // Twice: what a service pays that runs, and not the memory of its first second. The vectors of the others
+  // have theirs by then.
+  for (int pass = 0; pass != 2; ++pass) {
+    f = run(
+        producers, [&](item i) { static_cast<void>(b.add(i)); }, [&] { b.flush(10s); });
+  }
+  if (received != 2 * producers * items_each) ++lost;
+  return f;
+}
+
+/// A mutex, a vector, and a consumer that is told when there are a hundred.
+figure by_hand(std::size_t producers) {
+  std::mutex mutex;
+  std::condition_variable full;
+  std::vector<item> waiting;
+  waiting.reserve(room);
+  std::size_t received = 0;
+  bool closed = false;
+  std::thread consumer([&] {
+    std::vector<item> taken;
+    taken.reserve(room);
+    std::unique_lock lock(mutex);
+    for (;;) {
+      full.wait(lock, [&] { return closed || waiting.size() >= per_batch; });
+      if (waiting.empty()) return;
+      taken.swap(waiting);
+      lock.unlock();
+      received += taken.size();
+      taken.clear();
+      lock.lock();
+    }
+  });
+  auto const f = run(
+      producers,
+      [&](item i) {
+        std::lock_guard lock(mutex);
+        waiting.push_back(i);
+        if (waiting.size() == per_batch) full.notify_one();
+      },
+      [&] {
+        {
+          std::lock_guard lock(mutex);
+          closed = true;
+        }
+        full.notify_one();
+        consumer.join();
+      });
+  if (received != producers * items_each) ++lost;
+  return f;
+}
+
+/// The same, with a std::promise for each item.
+figure promises(std::size_t producers) {
+  std::mutex mutex;
+  std::condition_variable full;
+  std::vector<std::pair<item, std::promise<void>>> waiting;
+  std::size_t received = 0;
+  bool closed = false;
+  std::thread consumer([&] {
+    std::vector<std::pair<item, std::promise<void>>> taken;
+    std::unique_lock lock(mutex);
+    for (;;) {
+      full.wait(lock, [&] { return closed || waiting.size() >= per_batch; });
+      if (waiting.empty()) return;
+      taken.swap(waiting);
+      lock.unlock();
+      received += taken.size();
+      for (auto& t : taken) t.second.set_value();
+      taken.clear();
+      lock.lock();
+    }
+  });
+  auto const f = run(
+      producers,
+      [&](item i) {
+        std::promise<void> p;
+        auto const outcome = p.get_future();
+        std::lock_guard lock(mutex);
+        waiting.emplace_back(i, std::move(p));
+        if (waiting.size() == per_batch) full.notify_one();
+      },
+      [&] {
+        {
+          std::lock_guard lock(mutex);
+          closed = true;
+        }
+        full.notify_one();
+        consumer.join();
+      });
+  if (received != producers * items_each) ++lost;
+  return f;
+}
+
+#if TIDEOVER_BENCHMARK_MOODYCAMEL
+figure moodycamel_queue(std::size_t producers) {
+  moodycamel::BlockingConcurrentQueue<item> q(room);
+  std::size_t received = 0;
+  std::size_t const all = producers * items_each;
+  std::thread consumer([&] {
+    std::vector<item> taken(per_batch);
+    while (received != all) received += q.wait_dequeue_bulk(taken.begin(), per_batch);
+  });
+  auto const f = run(
+      producers, [&](item i) { q.enqueue(i); }, [&] { consumer.join(); });
+  if (received != all) ++lost;
+  return f;
+}
+#endif
+
+struct contestant {
+  char const* name;
+  figure (*measure)(std::size_t);
+  double asked[2];  // ns of cpu with one and two producers; 0: nothing is
+  std::vector<double> cpu[2]{}, wall[2]{};
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::size_t rounds = 61;
+  std::filesystem::path out = "build/batch_ops.json";
+  CLI::App options("The cost of adding an item to a batch.");
+  options.add_option("--rounds", rounds, "rounds, of which each runs all once")
+      ->check(CLI::Range(3, 100'000))
+      ->capture_default_str();
+  options.add_option("--out", out, "file for the figures, JSON");
+  CLI11_PARSE(options, argc, argv);
+  try {
+    std::vector<contestant> all {
+      {"batch_processor, with a ticket", ours<>, {25, 60}},
+#if TIDEOVER_BENCHMARK_MOODYCAMEL
+          {"moodycamel blocking, bulk of 100", moodycamel_queue, {0, 0}},
+#endif
+          {"mutex, vector, told when 100", by_hand, {0, 0}},
+          {"the same, a std::promise each", promises, {0, 0}},
+    };
+    for (std::size_t r = 0; r != rounds; ++r) {
+      for (auto& c : all) {
+        for (std::size_t p = 0; p != 2; ++p) {
+          auto const f = c.measure(p + 1);
+          c.cpu[p].push_back(f.cpu);
+          c.wall[p].push_back(f.wall);
+        }
+      }
+    }
+    bench::print_heading("batch: nanoseconds for each item of 8 bytes, 100 in a batch");
+    bench::table table(
+        {"", "add, 1 producer", "95 %", "add, 2 producers", "95 %", "delivered, 1", "delivered, 2", "asked"},
+        {0, 7});
+    nlohmann::ordered_json json;
+    for (auto const& c : all) {
+      auto const one = bench::summarise(c.cpu[0]), two = bench::summarise(c.cpu[1]);
+      auto const through = bench::summarise(c.wall[0]), through_two = bench::summarise(c.wall[1]);
+      bool const reached = one.median <= c.asked[0] && two.median <= c.asked[1];
+      table.add({c.name, fmt::format("{:.1f}", one.median), fmt::format("{:.1f}..{:.1f}", one.low, one.high),
+                 fmt::format("{:.1f}", two.median), fmt::format("{:.1f}..{:.1f}", two.low, two.high),
+                 fmt::format("{:.1f}", through.median), fmt::format("{:.1f}", through_two.median),
+                 c.asked[0] == 0 ? ""
+                                 : fmt::format("<= {:.0f} / {:.0f}: {}", c.asked[0], c.asked[1],
+                                               reached ? "reached" : "missed")});
+      json["add"].push_back({{"what", c.name},
+                             {"one_producer_ns", one.median},
+                             {"two_producers_ns", two.median},
+                             {"delivered_ns", through.median},
+                             {"delivered_of_two_ns", through_two.median}});
+    }
+    table.print();
+#if !TIDEOVER_BENCHMARK_MOODYCAMEL
+    fmt::print(
+        "moodycamel::BlockingConcurrentQueue takes no part: libconcurrentqueue-dev is not installed.\n");
+#endif
+    fmt::print("CPU time of the producers' threads; to be delivered: wall time, the consumer's too.\n");
+    if (lost != 0) fmt::print("ITEMS WERE LOST in {} runs.\n", lost.load());
+    json["lost"] = lost.load();
+    if (!out.empty()) bench::write_json(out, json);
+    return lost == 0 ? 0 : 1;
+  } catch (std::exception const& e) {
+    fmt::print(stderr, "batch_ops: {}\n", e.what());
+    return 2;
+  }
+}

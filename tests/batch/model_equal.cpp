@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "batch/walk.hpp"
+
+TEST_CASE("B18: equal items, as the oracle says", "[model]") {
+  walk_tally t;
+  CHECK(walk_all<tideover::reject, walk_equals, tideover::eager, walk_bytes, tideover::retry_items>(
+            {.eager = true, .retry = true, .dedupe = true}, true, batch_steps(), run_seed(), t) == "");
+  CHECK(t.duplicates > 0);
+}
