@@ -25,7 +25,6 @@ struct accounting;
 struct allocator;
 struct backoff;
 struct batch_size;
-struct bounds;
 struct classifier;
 struct clock;
 struct deduplication;
