@@ -91,8 +91,8 @@ TEST_CASE("B15: a retry brings what failed, after a delay, and not for ever") {
     }
     return o;
   };
-  by_hand<tideover::retry_items> b(r.sink(), {.max_items = 4, .max_attempts = 3}, clock,
-                                   tideover::xoshiro(7));
+  by_hand<tideover::retry_items> b(r.sink(), {.max_items = 4, .max_attempts = 3, .shutdown_timeout = 0ns},
+                                   clock, tideover::xoshiro(7));
   auto good = b.add(0), bad = b.add(1), good2 = b.add(2), bad2 = b.add(3);
   b.tick();
   CHECK(good->ready());

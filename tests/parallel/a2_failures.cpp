@@ -79,6 +79,7 @@ TEST_CASE("A2: what runs is told once, and waited for") {
                                  return i;
                                },
                                same, {.max_workers = 3, .report = &r});
+  REQUIRE(tried.error().cause);
   CHECK_THROWS_AS(std::rethrow_exception(tried.error().cause), odd_number);
   CHECK(tried.code() == errc::computation_failed);
   CHECK(told == 2);
@@ -157,6 +158,7 @@ TEST_CASE("A2: a reduce that throws reaches the caller, or is the cause") {
   CHECK_THROWS_WITH(tideover::map_reduce(here, numbers(1), only_even, bad), "reduce");
   auto const tried = tideover::try_map_reduce(here, numbers(1), only_even, bad);
   CHECK(tried.code() == errc::computation_failed);
+  REQUIRE(tried.error().cause);
   CHECK_THROWS_WITH(std::rethrow_exception(tried.error().cause), "reduce");
 }
 

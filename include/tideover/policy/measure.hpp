@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <utility>
 
-/// The measure axis: how many bytes an item counts for; and the bounds axis: how exactly bounds are kept.
+/// The measure axis: how many bytes an item counts for.
 namespace tideover::inline v0 {
 
 /// `m(item)`: its bytes. Asked once for each item, outside of every lock, from many threads at once; what it
@@ -62,17 +62,6 @@ class measure_by {
 
  private:
   [[no_unique_address]] F f_{};
-};
-
-template <class B>
-concept bounds_policy = policy<B> && std::same_as<typename B::policy_axis, axis::bounds> && requires {
-  { B::exact } -> std::convertible_to<bool>;
-};
-
-/// The bounds on what is pending hold at every instant, and items are in one order for all threads.
-struct exact_bounds {
-  using policy_axis = axis::bounds;
-  static constexpr bool exact = true;
 };
 
 }  // namespace tideover::inline v0

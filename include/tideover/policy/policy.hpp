@@ -26,7 +26,6 @@ struct affinity;
 struct allocator;
 struct backoff;
 struct batch_size;
-struct bounds;
 struct classifier;
 struct clock;
 struct deduplication;
