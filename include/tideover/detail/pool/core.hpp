@@ -147,10 +147,16 @@ class pool_core final : public pool_home, public std::enable_shared_from_this<po
 
   // ---- Taking ---------------------------------------------------------------------------------------------
 
-  /// Null: not without the lock.
+  /// The short way; null: there is none.
   pool_slot* take_fast(boost::source_location const& at) {
     if constexpr (!store_type::is_fast) {
-      return nullptr;
+      pool_slot* s = nullptr;
+      {
+        owner own(*this);
+        s = machine_.take_idle(clock_.now());
+      }
+      if (s != nullptr) lend(*s, at);
+      return s;
     } else {
       pool_slot* const s = machine_.store().try_take(machine_.slots(), remembered());
       if (s == nullptr) return nullptr;
@@ -572,8 +578,8 @@ class pool_core final : public pool_home, public std::enable_shared_from_this<po
       return true;
     }
   }
-  TIDEOVER_COLD void give_back_slowly(pool_slot& s, pool_return how, pool_close_reason why,
-                                      std::int64_t since) noexcept {
+  [[gnu::noinline]] void give_back_slowly(pool_slot& s, pool_return how, pool_close_reason why,
+                                          std::int64_t since) noexcept {
     std::shared_ptr<pool_core>
         last;  // of a pool that is gone, the last lease; dies after everything else here
     actions fx;
@@ -581,7 +587,8 @@ class pool_core final : public pool_home, public std::enable_shared_from_this<po
     bool was_leak = false;
     {
       owner own(*this);
-      instant const now = clock_.precise_now();
+      // The precise time is for those who wait: it is they who have deadlines.
+      instant const now = machine_.first_waiter() != nullptr ? clock_.precise_now() : clock_.now();
       if (s.leaked.load(std::memory_order_relaxed)) {
         was_leak = true;
         if (since == pool_slot::not_leased) since = s.leased_since.load(std::memory_order_relaxed);
