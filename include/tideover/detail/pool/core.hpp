@@ -180,10 +180,16 @@ class pool_core final : public pool_home,
 
   // ---- Taking ---------------------------------------------------------------------------------------------
 
-  /// Null: not without the lock.
+  /// The short way; null: there is none.
   pool_slot* take_fast(boost::source_location const& at) {
     if constexpr (!store_type::is_fast) {
-      return nullptr;
+      pool_slot* s = nullptr;
+      {
+        owner own(*this);
+        s = machine_.take_idle(clock_.now());
+      }
+      if (s != nullptr) lend(*s, at);
+      return s;
     } else {
       pool_slot* const s = machine_.store().try_take(machine_.slots(), remembered());
       if (s == nullptr) return nullptr;
@@ -614,8 +620,8 @@ class pool_core final : public pool_home,
       return true;
     }
   }
-  TIDEOVER_COLD void give_back_slowly(pool_slot& s, pool_return how, pool_close_reason why,
-                                      std::int64_t since) noexcept {
+  [[gnu::noinline]] void give_back_slowly(pool_slot& s, pool_return how, pool_close_reason why,
+                                          std::int64_t since) noexcept {
     // Once it is back nothing of this lease keeps the pool, which may end in another thread.
     std::shared_ptr<pool_core> const alive = this->shared_from_this();
     std::shared_ptr<pool_core>
@@ -625,7 +631,8 @@ class pool_core final : public pool_home,
     bool was_leak = false;
     {
       owner own(*this);
-      instant const now = clock_.precise_now();
+      // The precise time is for those who wait: it is they who have deadlines.
+      instant const now = machine_.first_waiter() != nullptr ? clock_.precise_now() : clock_.now();
       if (s.leaked.load(std::memory_order_relaxed)) {
         was_leak = true;
         if (since == pool_slot::not_leased) since = s.leased_since.load(std::memory_order_relaxed);
