@@ -107,8 +107,7 @@ class error_category_type final : public std::error_category {
       case errc::no_memory:
         return "no memory: there was none to take it, and nothing has changed; shed load, then try again";
       case errc::expired:
-        return "expired: the item's deadline passed before its turn; give it a later one, "
-               "or look for what is slow";
+        return "expired: the item's deadline passed before its turn; give it longer, or send sooner";
       case errc::dropped:
         return "dropped: given up to make room for a newer item; shed load earlier or raise the bound";
       case errc::shut_down:

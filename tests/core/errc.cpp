@@ -122,6 +122,9 @@ TEST_CASE("errc: what the standard has a condition for compares equal to it", "[
   CHECK(make_error_code(errc::queue_full) == std::errc::resource_unavailable_try_again);
   CHECK(make_error_code(errc::bad_snapshot) == std::errc::bad_message);
   CHECK(make_error_code(errc::circuit_open) == std::errc::resource_unavailable_try_again);
+  CHECK(make_error_code(errc::too_large) == std::errc::message_size);
+  CHECK(make_error_code(errc::no_memory) == std::errc::not_enough_memory);
+  CHECK(make_error_code(errc::expired) == std::errc::timed_out);
   for (errc const own : {errc::computation_failed, errc::closed, errc::flight_abandoned}) {
     std::error_condition const condition = make_error_code(own).default_error_condition();
     CHECK(&condition.category() == &tideover::error_category());

@@ -858,11 +858,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       if (e.answered.first != nullptr || e.settled) tell_waiters(e);
       if (e.callbacks.first != nullptr) call_back(e);
       while (block* const b = e.spent.pop_front()) dispose(b);
-      while (e.gone != nullptr) {
-        auto* const l = e.gone;
-        e.gone = l->in_bucket;
-        delete l;
-      }
+      e.free_lanes();
       e.removed.reset();
       bool const more = e.more;
       e.clear();

@@ -96,6 +96,14 @@ struct batch_effects {
   using block = batch_block<Types>;
   using lane = batch_lane<Types>;
 
+  batch_effects() = default;
+  batch_effects(batch_effects const&) = delete;
+  batch_effects& operator=(batch_effects const&) = delete;
+  ~batch_effects() { free_lanes(); }  // of an add that threw, too
+
+  void free_lanes() noexcept {
+    while (gone != nullptr) delete std::exchange(gone, gone->in_bucket);
+  }
   bool any() const noexcept {
     return callbacks.first != nullptr || answered.first != nullptr || spent.first != nullptr ||
            gone != nullptr || woken != nullptr || post || settled || more || removed.has_value();
