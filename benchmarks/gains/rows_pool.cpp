@@ -26,6 +26,7 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -70,21 +71,29 @@ class agent_factory {
   agent connect(tideover::deadline const&) {
     auto const done = clock_.now() + takes_;
     std::unique_lock lock(shared_->mutex);
-    ++shared_->connecting;
+    auto const mine = shared_->ends.insert(done);
     while (clock_.now() < done) clock_.wait_until(shared_->changed, lock, done);
-    --shared_->connecting;
+    shared_->ends.erase(mine);
     return {};
   }
-  std::size_t connecting() const {
+  /// How many are being made, but those that are about to be ready.
+  std::size_t making() const {
     std::lock_guard lock(shared_->mutex);
-    return shared_->connecting;
+    auto const now = clock_.now();
+    return static_cast<std::size_t>(
+        std::count_if(shared_->ends.begin(), shared_->ends.end(), [&](auto end) { return end > now; }));
+  }
+  /// When the next one will be ready; there is one.
+  tideover::instant next() const {
+    std::lock_guard lock(shared_->mutex);
+    return *shared_->ends.begin();
   }
 
  private:
   struct shared {
     std::mutex mutex;
     std::condition_variable changed;
-    std::size_t connecting = 0;
+    std::multiset<tideover::instant> ends;
   };
   std::shared_ptr<shared> shared_;
   tideover::manual_clock clock_;
@@ -116,34 +125,38 @@ load_step run_load(inputs const& in) {
     r.most = std::max(r.most, static_cast<double>(s.size()));
     return s;
   };
-  // Nothing happens between two events, so time goes from one to the next once everybody waits for it.
-  auto const connecting_all = [&] {
-    auto const s = look();
-    return s.opening == factory.connecting() &&
-           (s.waiting == 0 || s.opening != 0 || s.size() == options.max_size);
-  };
-  await([&] {
-    return factory.connecting() == std::min<std::size_t>(options.min_size, options.max_connecting);
-  });
-  while (look().idle < options.min_size) {
-    clock.advance(seconds(in["creation"]));
-    await([&] { return connecting_all() && (look().idle >= options.min_size || factory.connecting() != 0); });
-  }
-
   auto const clients = static_cast<std::size_t>(in["clients"]);
-  auto const come = clock.now();
   std::mutex mutex;
   std::vector<double> waited;
   std::vector<tideover::lease<agent>> held;
+  std::size_t came = 0, settled = 0;
+  // Time goes on when everybody waits for it: each agent is being made, each client has one or is in the
+  // queue.
+  auto const quiet = [&] {
+    std::size_t gone = 0;
+    {
+      std::lock_guard lock(mutex);
+      gone = settled;
+    }
+    auto const s = look();
+    return gone + s.waiting == came && s.opening == factory.making() &&
+           (s.waiting == 0 || s.opening != 0 || s.size() == options.max_size);
+  };
+  await([&] { return quiet() && (look().opening != 0 || look().idle >= options.min_size); });
+  while (look().idle < options.min_size) {
+    clock.set(factory.next());
+    await([&] { return quiet() && (look().opening != 0 || look().idle >= options.min_size); });
+  }
+
+  auto const come = clock.now();
   std::vector<std::thread> threads;
   // Those for whom there is an agent: one after the other, so that it is known who they are.
-  std::size_t const first = std::min(clients, options.min_size);
-  for (std::size_t i = 0; i < first; ++i) {
+  came = settled = std::min(clients, options.min_size);
+  for (std::size_t i = 0; i < came; ++i) {
     held.push_back(pool.acquire());
     r.longest_first = std::max(r.longest_first, std::chrono::duration<double>(clock.now() - come).count());
   }
-  std::size_t settled = first;
-  for (std::size_t i = first; i < clients; ++i) {
+  for (; came < clients; ++came) {
     threads.emplace_back([&] {
       auto got = pool.try_acquire_for(options.acquire_timeout);
       std::lock_guard lock(mutex);
@@ -153,28 +166,21 @@ load_step run_load(inputs const& in) {
       held.push_back(std::move(*got));
     });
   }
-  auto const arrived = [&] {
-    std::lock_guard lock(mutex);
-    return settled + look().waiting == clients;
-  };
-  await(arrived);
   std::size_t served = 0;
   tideover::instant end = clock.now();
   while (served < clients) {
-    await([&] { return arrived() && connecting_all(); });
+    await(quiet);
     if (look().opening != 0) {
-      auto const made = look().created;
-      clock.advance(seconds(in["creation"]));
-      await([&] { return look().created > made && connecting_all() && arrived(); });
+      clock.set(factory.next());
       continue;
     }
-    std::vector<tideover::lease<agent>> leaving;
     clock.advance(seconds(in["stay"]));
+    std::vector<tideover::lease<agent>> leaving;
     {
       std::lock_guard lock(mutex);
-      if (held.empty()) break;
       leaving.swap(held);
     }
+    if (leaving.empty()) break;
     served += leaving.size();
     leaving.clear();
     end = clock.now();
