@@ -36,6 +36,9 @@ TEST_CASE("P9: min_size is made beside what those who wait get, not on top of it
   all.push_back(t.pool.acquire());
   CHECK(t.home->made == 4);
   CHECK(t.pool.tick() == 0);
+  by_hand<> cold({.min_size = 3, .max_size = 10, .max_connecting = 8});
+  auto held = cold.pool.acquire();
+  CHECK(cold.pool.stats().size() == 3);
 }
 
 TEST_CASE("P10: what was made serves the first who waits, whoever it was made for") {

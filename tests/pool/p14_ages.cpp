@@ -284,3 +284,36 @@ TEMPLATE_TEST_CASE("P18: a return that has looked before invalidate() does not s
   CHECK(home->alive == 0);
   CHECK(pool.stats().idle == 0);
 }
+
+TEMPLATE_TEST_CASE(
+    "P18: a put that was overtaken by an opening of the gate looks again, or goes the long way", "",
+    tideover::detail::pool_stack_store, tideover::detail::pool_slot_store) {
+  using namespace tideover::detail;
+  pool_slots slots;
+  slots.grow(3);
+  TestType store;
+  store.use(3);
+  store.shut(slots);
+  store.put(slots, slots[0]);
+  store.put(slots, slots[1]);
+  store.open(slots);
+  pool_slot* const s = store.try_take(slots, no_slot);
+  REQUIRE(s != nullptr);
+  int looks = 0;
+  bool const put = store.try_put(slots, *s, [&] {
+    if (++looks == 1) {
+      store.shut(slots);
+      store.open(slots);
+      return true;  // as it was before
+    }
+    return false;
+  });
+  REQUIRE(!put);
+  store.shut(slots);
+  CHECK(store.count(slots) == 1);
+  CHECK(store.takes() == 1);
+  store.open(slots);
+  CHECK(store.try_put(slots, *s, [] { return true; }));
+  store.shut(slots);
+  CHECK(store.count(slots) == 2);
+}

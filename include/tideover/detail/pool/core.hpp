@@ -180,10 +180,16 @@ class pool_core final : public pool_home,
 
   // ---- Taking ---------------------------------------------------------------------------------------------
 
-  /// Null: not without the lock.
+  /// The short way; null: there is none.
   pool_slot* take_fast(boost::source_location const& at) {
     if constexpr (!store_type::is_fast) {
-      return nullptr;
+      pool_slot* s = nullptr;
+      {
+        owner own(*this);
+        s = machine_.take_idle(clock_.now());
+      }
+      if (s != nullptr) lend(*s, at);
+      return s;
     } else {
       pool_slot* const s = machine_.store().try_take(machine_.slots(), remembered());
       if (s == nullptr) return nullptr;
@@ -436,7 +442,9 @@ class pool_core final : public pool_home,
     if (who == caller::waiter) jobs = fx.openings;
     if (who == caller::worker) --jobs;
     if constexpr (serves) {
-      if (jobs != 0 && idle_workers_ != 0) {
+      // One that sleeps can be called for one job only, however long it takes to wake up.
+      if (jobs != 0 && idle_workers_ > called_workers_) {
+        ++called_workers_;
         fx.signal = true;
         --jobs;
       }
@@ -614,8 +622,8 @@ class pool_core final : public pool_home,
       return true;
     }
   }
-  TIDEOVER_COLD void give_back_slowly(pool_slot& s, pool_return how, pool_close_reason why,
-                                      std::int64_t since) noexcept {
+  [[gnu::noinline]] void give_back_slowly(pool_slot& s, pool_return how, pool_close_reason why,
+                                          std::int64_t since) noexcept {
     // Once it is back nothing of this lease keeps the pool, which may end in another thread.
     std::shared_ptr<pool_core> const alive = this->shared_from_this();
     std::shared_ptr<pool_core>
@@ -625,7 +633,8 @@ class pool_core final : public pool_home,
     bool was_leak = false;
     {
       owner own(*this);
-      instant const now = clock_.precise_now();
+      // The precise time is for those who wait: it is they who have deadlines.
+      instant const now = machine_.first_waiter() != nullptr ? clock_.precise_now() : clock_.now();
       if (s.leaked.load(std::memory_order_relaxed)) {
         was_leak = true;
         if (since == pool_slot::not_leased) since = s.leased_since.load(std::memory_order_relaxed);
@@ -867,7 +876,10 @@ class pool_core final : public pool_home,
       }
       {
         owner own(*this);
-        if (std::exchange(idle, false)) --idle_workers_;
+        if (std::exchange(idle, false)) {
+          --idle_workers_;
+          if (called_workers_ != 0) --called_workers_;
+        }
         job = machine_.claim(true, true);
         if (job != nullptr) {
           pending_.store(machine_.pending(), std::memory_order_relaxed);
@@ -1019,6 +1031,7 @@ class pool_core final : public pool_home,
   std::shared_ptr<pool_core> orphan_;  // itself, while leases outlive the pool
   std::size_t workers_ = 0;
   std::size_t idle_workers_ = 0;
+  std::size_t called_workers_ = 0;  // of those
   std::size_t watchers_ = 0;
   std::size_t warming_ = 0;
 

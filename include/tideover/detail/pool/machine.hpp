@@ -70,6 +70,16 @@ class pool_machine {
     enter(t, now, fx);
     settle(now, fx);
   }
+  /// What the step would lend at once to one who comes now; null if it takes more than that.
+  pool_slot* take_idle(instant now) noexcept {
+    if (first_ != nullptr || store_.first() == no_slot) return nullptr;
+    pool_slot& s = slots_[store_.first()];
+    if (now >= s.expires_at || needs_check(s, now)) return nullptr;
+    store_.remove(slots_, s);
+    ++counts_.started;
+    ++counts_.granted;
+    return &s;
+  }
   /// One that was taken without the lock, and goes back as if it never had been.
   void put_back(pool_slot& s, instant now, pool_effects& fx) {
     ++counts_.put_back;
