@@ -47,3 +47,47 @@ TEST_CASE("model: checks of suspects, newcomers that pass") {
 TEST_CASE("model: the oldest first, under the lock") {
   walk_all<machinery::pool_locked_store<true>, false, true>(true);
 }
+
+TEST_CASE("P6: a thousand waiters on ten objects: in order, none past its deadline, none lost") {
+  using subject_type = walked_machine<machinery::pool_stack_store, machinery::pool_rules<false, true>>;
+  subject_type pool({.max_size = 10,
+                     .max_idle_time = 0s,
+                     .max_lifetime = 0s,
+                     .validate_after_idle = -1ns,
+                     .max_connecting = 10},
+                    40ms);
+  instant now = instant::at(1h);
+  constexpr int all = 1'000;
+  std::vector<instant> until{now};
+  for (int t = 1; t <= all; ++t) {
+    until.push_back(now + std::chrono::milliseconds(t % 3 == 0 ? 20 : 10'000));
+    pool.acquire(t, 1, until.back(), now);
+  }
+  for (int n = 1; pool.jobs() != 0; ++n) pool.opened(pool.claim(n).number, now);
+  int last = 0;
+  std::size_t granted = 0, late = 0, wrong = 0;
+  for (bool more = true; more; now = now + 1ms) {
+    auto const ended = std::exchange(pool.ended, {});
+    more = !ended.empty();
+    for (auto const& e : ended) {
+      if (e.how == "granted") {
+        ++granted;
+        // Settled a step ago, when it was a millisecond earlier.
+        if (e.ticket <= std::exchange(last, e.ticket) ||
+            until[static_cast<std::size_t>(e.ticket)] <= now - 1ms)
+          ++wrong;
+      } else if (e.how == "timed_out") {
+        ++late;
+        if (until[static_cast<std::size_t>(e.ticket)] > now) ++wrong;
+      }
+    }
+    for (auto const& e : ended) {
+      for (int id : e.objects) pool.give_back(id, false, false, now);
+    }
+  }
+  CHECK(wrong == 0);
+  CHECK(granted + late == all);
+  CHECK(late > 100);
+  CHECK(pool.stats().created == 10);
+  CHECK(pool.stats().waiting == 0);
+}
