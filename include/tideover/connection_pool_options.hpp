@@ -108,8 +108,9 @@ enum class pool_close_reason : unsigned char {
 };
 
 constexpr char const* to_string(pool_close_reason r) noexcept {
-  constexpr char const* names[] = {"discarded", "reset_failed", "check_failed", "suspect",     "lifetime",
-                                   "idle",      "surplus",      "shrunk",       "invalidated", "evicted", "pool_closed"};
+  constexpr char const* names[] = {"discarded",   "reset_failed", "check_failed", "suspect",
+                                   "lifetime",    "idle",         "surplus",      "shrunk",
+                                   "invalidated", "evicted",      "pool_closed"};
   auto const at = static_cast<std::size_t>(r);
   return at < sizeof names / sizeof *names ? names[at] : "unknown";
 }

@@ -442,7 +442,9 @@ class pool_core final : public pool_home,
     if (who == caller::waiter) jobs = fx.openings;
     if (who == caller::worker) --jobs;
     if constexpr (serves) {
-      if (jobs != 0 && idle_workers_ != 0) {
+      // One that sleeps can be called for one job only, however long it takes to wake up.
+      if (jobs != 0 && idle_workers_ > called_workers_) {
+        ++called_workers_;
         fx.signal = true;
         --jobs;
       }
@@ -874,7 +876,10 @@ class pool_core final : public pool_home,
       }
       {
         owner own(*this);
-        if (std::exchange(idle, false)) --idle_workers_;
+        if (std::exchange(idle, false)) {
+          --idle_workers_;
+          if (called_workers_ != 0) --called_workers_;
+        }
         job = machine_.claim(true, true);
         if (job != nullptr) {
           pending_.store(machine_.pending(), std::memory_order_relaxed);
@@ -1026,6 +1031,7 @@ class pool_core final : public pool_home,
   std::shared_ptr<pool_core> orphan_;  // itself, while leases outlive the pool
   std::size_t workers_ = 0;
   std::size_t idle_workers_ = 0;
+  std::size_t called_workers_ = 0;  // of those
   std::size_t watchers_ = 0;
   std::size_t warming_ = 0;
 
