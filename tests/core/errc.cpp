@@ -27,6 +27,7 @@ std::vector<errc> const all = {errc::timed_out,
                                errc::bad_snapshot,
                                errc::circuit_open,
                                errc::flight_abandoned,
+                               errc::factory_error,
                                errc::too_large,
                                errc::no_memory,
                                errc::expired,
@@ -50,6 +51,7 @@ constexpr bool known(errc e) {
     case errc::bad_snapshot:
     case errc::circuit_open:
     case errc::flight_abandoned:
+    case errc::factory_error:
     case errc::too_large:
     case errc::no_memory:
     case errc::expired:
