@@ -6,6 +6,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 namespace {
 using threaded = batch_processor<int, manual_clock>;
@@ -27,7 +28,8 @@ TEST_CASE("B8: a flush covers what was accepted before it, and later adds do not
   });
   first.await_arrivals(1);
   REQUIRE(b.add(2));  // after it
-  std::thread another([&] { CHECK(b.flush(1h)); });
+  bool other_result = false;
+  std::thread another([&] { other_result = b.flush(1h); });
   tideover_test::await([&] { return b.stats()[batch_trigger::flush] == 2; });
   first.open();
   flusher.join();
@@ -35,12 +37,15 @@ TEST_CASE("B8: a flush covers what was accepted before it, and later adds do not
   second.await_arrivals(1);  // 2 is still under way
   CHECK(b.stats().pending == 1);
   CHECK(!b.flush(0ns));
-  std::thread in_vain([&] { CHECK(!b.flush(5s)); });
+  bool all_settled = true;
+  std::thread in_vain([&] { all_settled = b.flush(5s); });
   tideover_test::await([&] { return clock.next_wake() == clock.now() + 5s; });
   clock.advance(5s);
   in_vain.join();
+  CHECK(!all_settled);
   second.open();
   another.join();
+  CHECK(other_result);
   CHECK(b.flush(0ns));
   CHECK(b.stats().pending == 0);
 }
@@ -136,11 +141,8 @@ TEST_CASE("B21: what is left when the time is up has failed as shut down, in a s
   threaded b([&](std::span<int>) { door.pass(); }, {.max_items = 1}, clock);
   auto in_sink = b.add(1), waiting = b.add(2);
   door.await_arrivals(1);
-  std::thread closer([&] {
-    auto const t = b.shutdown(10s);
-    CHECK(t.shut_down == 2);
-    CHECK(t.pending == 0);
-  });
+  decltype(b.shutdown(10s)) told;
+  std::thread closer([&] { told = b.shutdown(10s); });
   tideover_test::await([&] { return clock.next_wake() <= clock.now() + 10s; });
   clock.advance(10s);
   // Both are settled while the sink still runs.
@@ -148,6 +150,8 @@ TEST_CASE("B21: what is left when the time is up has failed as shut down, in a s
   CHECK(waiting->wait().code() == errc::shut_down);
   door.open();
   closer.join();
+  CHECK(told.shut_down == 2);
+  CHECK(told.pending == 0);
   CHECK(in_sink->wait().code() == errc::shut_down);  // its late answer is none
   CHECK(b.stats().delivered == 0);
 }
@@ -205,18 +209,23 @@ TEST_CASE("a ticket may be waited for with a deadline, moved, and given up") {
   CHECK(!t->valid());
   CHECK(own.wait(tideover::deadline{clock.now(), {}}) == nullptr);
   std::stop_source stop;
+  bool in_vain = false;  // one thread at a time writes them
+  bool served = false;
   std::thread waits([&] {
-    CHECK(own.wait(tideover::deadline{instant::max(), stop.get_token()}) == nullptr);
+    in_vain = own.wait(tideover::deadline{instant::max(), stop.get_token()}) == nullptr;
   });
   stop.request_stop();
   waits.join();
-  std::thread waits_too([&] { CHECK(own.wait(tideover::deadline{clock.now() + 1s, {}}) == nullptr); });
+  CHECK(std::exchange(in_vain, false));
+  std::thread waits_too([&] { in_vain = own.wait(tideover::deadline{clock.now() + 1s, {}}) == nullptr; });
   tideover_test::await([&] { return clock.next_wake() == clock.now() + 1s; });
   clock.advance(1s);
   waits_too.join();
-  std::thread waits_long([&] { CHECK(own.wait().delivered()); });
+  CHECK(in_vain);
+  std::thread waits_long([&] { served = own.wait().delivered(); });
   REQUIRE(b.add(2));
   waits_long.join();
+  CHECK(served);
   CHECK(own.peek()->delivered());
   own = tideover::ticket();
 }
