@@ -82,6 +82,24 @@ TEST_CASE("B18: equal items share a place and an outcome; the newest is sent; th
   CHECK(calls_of(r.calls.begin() + 1, r.calls.end()) == calls_of{{11, 21}, {12}});
 }
 
+TEST_CASE("B18: an equal item finds the one for which an older one was dropped") {
+  recorder r;
+  auto tens = [](int i) { return i / 10; };
+  by_hand<tideover::dedupe_by<decltype(tens)>, tideover::drop_oldest> b(
+      r.sink(), {.max_items = 3, .max_pending = 2}, manual_clock(), tideover::dedupe_by(tens));
+  auto first = b.add(11), second = b.add(21), third = b.add(31);
+  REQUIRE(third);
+  CHECK(first->wait().code() == errc::dropped);
+  REQUIRE(b.cancel(*second));
+  auto again = b.add(32);
+  REQUIRE(again);
+  CHECK(b.stats().duplicates == 1);
+  b.flush(0s);
+  CHECK(r.calls == calls_of{{32}});
+  CHECK(third->wait().delivered());
+  CHECK(again->wait().delivered());
+}
+
 TEST_CASE("B20: callbacks run without a lock, after the change, and may do anything") {
   tideover_test::watchdog const guard("callbacks");
   std::vector<batch_event> events;

@@ -528,16 +528,17 @@ class batch_machine {
       b->close_up();
     }
     block* const into = fresh != nullptr ? fresh : b;
+    std::uint32_t* found_by = nullptr;
 #if TIDEOVER_EXCEPTIONS
     try {
-      fill(q, put, *into);
+      found_by = fill(q, put, *into);
     } catch (...) {
       if (fresh != nullptr) put_back(fresh);
       drop_lane_if_idle(l, e);
       throw;
     }
 #else
-    fill(q, put, *into);
+    found_by = fill(q, put, *into);
 #endif
     // Nothing fails from here on.
     l->open = into;
@@ -552,7 +553,7 @@ class batch_machine {
       open_.push_back(fresh);
       if (o_.linger.count() > 0) e.earlier = true;
     }
-    commit(q, *into, place);
+    commit(q, *into, place, found_by);
     if (into->live() == into->limit) {
       seal_full(into, now, e);
     } else if (!Types::even && into->bytes >= o_.max_bytes) {
@@ -584,12 +585,12 @@ class batch_machine {
   }
 
   /// Makes the item behind the others, and what is needed to find it; may throw, then nothing has changed.
+  /// Where `commit` has to write the slot down, if equal items are to find it.
   template <class Put>
-  void fill(request& q, Put&& put, block& b) {
+  std::uint32_t* fill(request& q, Put&& put, block& b) {
     if constexpr (Types::dedupes) {
-      // The slot that `commit` will take.
-      std::uint32_t const slot = b.spare_slots != 0 ? b.spare[b.spare_slots - 1] : b.used_slots;
-      auto const [where, made] = b.equals.emplace(q.equal, slot);
+      // No slot of any item: what gives way before `commit` takes one must not be mistaken for this.
+      auto const [where, made] = b.equals.emplace(q.equal, b.capacity);
       static_cast<void>(made);
 #if TIDEOVER_EXCEPTIONS
       try {
@@ -600,17 +601,19 @@ class batch_machine {
       }
 #else
       put(static_cast<void*>(b.items + b.end));
-      static_cast<void>(where);
 #endif
+      return &where->second;
     } else {
       put(static_cast<void*>(b.items + b.end));
+      return nullptr;
     }
   }
-  void commit(request& q, block& b, batch_place& place) noexcept {
+  void commit(request& q, block& b, batch_place& place, [[maybe_unused]] std::uint32_t* found_by) noexcept {
     if (!q.is_plain()) b.write_down(each_);
     std::uint32_t slot = b.end;
     if (!b.plain) {
       slot = b.take_slot();
+      if constexpr (Types::dedupes) *found_by = slot;
       ::new (static_cast<void*>(b.extras + b.end))
           typename block::extra{q.callback, q.until, q.bytes, accepted_, slot, 1, q.entry};
       if (q.until != instant::max()) b.has_deadlines = true;
