@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "batch/common.hpp"
 
+#include "support/gate.hpp"
 #include "support/watchdog.hpp"
 
+#include <atomic>
 #include <set>
+#include <type_traits>
 
 namespace {
+using tideover_test::gate;
+
 struct event_list {
   using policy_axis = tideover::axis::listener;
   std::vector<batch_event>* events;
@@ -133,6 +138,66 @@ TEST_CASE("B20: callbacks run without a lock, after the change, and may do anyth
   deaf.tick();
   CHECK(deaf.stats().listener_failures == 1);
   CHECK(deaf.stats().delivered == 1);
+}
+
+TEST_CASE("B21: a shutdown returns when the callbacks of what it covers have returned") {
+  tideover_test::watchdog const guard("callbacks of a shutdown");
+  // With threads of its own, left behind or not: one of them is in the callback.
+  auto const told_before_the_end = [](auto* subject, auto... policies) {
+    using subject_type = std::remove_pointer_t<decltype(subject)>;
+    gate door;
+    std::atomic<bool> told{false}, back{false};
+    manual_clock clock;
+    subject_type b([](std::span<int>) {}, {.max_items = 1}, clock, policies...);
+    REQUIRE(b.add(1, [&](outcome const&) {
+      door.pass();
+      told = true;
+    }));
+    door.await_arrivals(1);
+    bool told_first = false;
+    std::thread closer([&] {
+      b.shutdown(1h);
+      told_first = told;
+      back = true;
+    });
+    tideover_test::await([&] { return b.add(2, {instant::min(), {}}).code() == errc::closed; });
+    // Long enough for a shutdown that does not wait: its look at the state is behind this one's turns.
+    for (int i = 0; i != 2000 && !back; ++i) std::this_thread::yield();
+    door.open();
+    closer.join();
+    CHECK(told_first);
+  };
+  told_before_the_end(static_cast<batch_processor<int, manual_clock>*>(nullptr));
+  told_before_the_end(static_cast<batch_processor<int, manual_clock, tideover::detach_sink>*>(nullptr));
+}
+
+TEST_CASE("B21: a callback that a tick calls is waited for, too") {
+  tideover_test::watchdog const guard("callback of a tick");
+  gate door;
+  manual_clock clock;
+  std::atomic<bool> told{false}, back{false};
+  by_hand<> b([](std::span<int>) {}, {.max_items = 2, .linger = 50ms}, clock);
+  REQUIRE(b.add(1,
+                [&](outcome const&) {
+                  door.pass();
+                  told = true;
+                },
+                {clock.now() + 20ms, {}}));
+  clock.advance(50ms);
+  std::thread ticker([&] { b.tick(); });
+  door.await_arrivals(1);
+  bool told_first = false;
+  std::thread closer([&] {
+    b.shutdown(1h);
+    told_first = told;
+    back = true;
+  });
+  tideover_test::await([&] { return b.add(2, {instant::min(), {}}).code() == errc::closed; });
+  for (int i = 0; i != 2000 && !back; ++i) std::this_thread::yield();
+  door.open();
+  closer.join();
+  ticker.join();
+  CHECK(told_first);
 }
 
 TEST_CASE("B26: the counts by reason and by trigger add up, and the histograms have every call") {

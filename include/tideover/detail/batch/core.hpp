@@ -188,9 +188,12 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     if (!batch_frame::inside(this)) {
       await([this] { return machine_.pending() == 0; }, deadline{until, {}});
       give_up();
-      if constexpr (!Types::detaches) {
-        await([this] { return active_ == 0; }, deadline{});
-      }
+      // What has its outcome is told before this returns; only a sink that is late may be left behind.
+      await(
+          [this] {
+            return telling_ == 0 && active_ == (Types::detaches ? machine_.abandoned() : std::size_t{0});
+          },
+          deadline{});
     }
     std::lock_guard lock(mutex_);
     return machine_.totals();
@@ -478,6 +481,10 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
 
   /// Under the lock, before it is let go: who is to be woken, and what is to be posted.
   void prepare(effects& e) noexcept {
+    if (e.callbacks.first != nullptr && !e.counted) {
+      e.counted = true;
+      ++telling_;
+    }
     if (!e.sendable && !e.earlier && !e.wake_all) return;
     if constexpr (owns_threads) {
       if (e.sendable || e.wake_all) {
@@ -689,7 +696,8 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       {
         std::lock_guard lock(mutex_);
         s = machine_.settle(b, j.what, j.failed, j.delay, at - began, at, e);
-        if constexpr (GoesOn && simple) over = s == step::done && !b->somebody_waits();
+        if constexpr (GoesOn && simple)
+          over = s == step::done && e.callbacks.first == nullptr && !b->somebody_waits();
         if (over) {
           // Nobody's function is run here: such items have no destructor, and nothing is to be told.
           b->clear();
@@ -699,7 +707,10 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
           }
           machine_.tick(at, e);
           next = machine_.take(at, e);
-          if (next == nullptr && --active_ == 0 && machine_.closed()) e.settled = true;
+          if (!listens && next == nullptr) {
+            --active_;
+            if (machine_.closed()) e.settled = true;
+          }
         }
         prepare(e);
       }
@@ -714,7 +725,10 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       }
       if (s == step::again) continue;
       if (over) {
-        if (next == nullptr) return at;
+        if (next == nullptr) {
+          if constexpr (listens) count_out();
+          return at;
+        }
         b = next;
         continue;
       }
@@ -857,6 +871,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       if (e.post) post();
       if (e.answered.first != nullptr || e.settled) tell_waiters(e);
       if (e.callbacks.first != nullptr) call_back(e);
+      if (std::exchange(e.counted, false)) count_told();
       while (block* const b = e.spent.pop_front()) dispose(b);
       e.free_lanes();
       e.removed.reset();
@@ -929,9 +944,20 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     bool told = false;
     {
       std::lock_guard lock(mutex_);
-      told = --active_ == 0 && machine_.closed();
+      --active_;
+      told = machine_.closed();
     }
-    if (!told) return;
+    if (told) end_of_wait();
+  }
+  void count_told() noexcept {
+    bool told = false;
+    {
+      std::lock_guard lock(mutex_);
+      told = --telling_ == 0 && machine_.closed();
+    }
+    if (told) end_of_wait();
+  }
+  void end_of_wait() noexcept {
     std::lock_guard lock(waiting_);
     ++turn_;
     ended_.notify_all();
@@ -984,8 +1010,9 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
   machine_type machine_;
   [[no_unique_address]] clock_type clock_;
   batch_options const o_;
-  std::size_t active_ = 0;  // batches that somebody runs, with the callbacks behind them
-  std::size_t posted_ = 0;  // tasks that the executor has taken and not begun
+  std::size_t active_ = 0;   // batches that somebody runs, with the callbacks behind them
+  std::size_t telling_ = 0;  // threads that have callbacks to call
+  std::size_t posted_ = 0;   // tasks that the executor has taken and not begun
   batch_list<batch_seat> seats_{};
   std::atomic<std::uint32_t> hint_{0};
 

@@ -115,6 +115,7 @@ struct batch_effects {
   batch_list<block> spent{};
   lane* gone = nullptr;
   std::optional<typename Types::item_type> removed{};
+  bool counted = false;   ///< the callbacks, among those that a shutdown waits for
   bool sendable = false;  ///< there is more to send than before
   bool earlier = false;   ///< there is something to do at an earlier time than before
   bool settled = false;   ///< a flush, or the shutdown, may have come to its end
@@ -427,6 +428,12 @@ class batch_machine {
   /// For who waits for room; see `effects::more`.
   void serve_waiters(instant now, effects& e) noexcept {
     make_room([now] { return now; }, e);
+  }
+  /// Of the batches that somebody runs, those that were settled while the sink had them, and still has.
+  std::size_t abandoned() const noexcept {
+    std::size_t n = 0;
+    for (block const* b = in_flight_list_.first; b != nullptr; b = b->next) n += b->abandoned ? 1u : 0u;
+    return n;
   }
   bool drained() const noexcept { return closed_ && pending_ == 0; }
 
