@@ -496,7 +496,8 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
         while (batch_seat* const s = seats_.pop_front()) wake(s, e);
       } else if (e.sendable && machine_.sendable()) {
         wake(seats_.pop_front(), e);
-      } else if (e.earlier) {
+      }
+      if (e.earlier && !seats_.empty()) {
         instant const t = machine_.next_deadline();
         for (batch_seat* s = seats_.first; s != nullptr; s = s->next) {
           if (s->until <= t) return;
@@ -531,7 +532,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
         machine_.tick(at, e);
         b = take(at, e);
         if (b != nullptr) {
-          e.sendable = true;  // one more may be for somebody else
+          e.sendable = e.earlier = true;  // one more, or a look at the time, may be for somebody else
         } else if (machine_.drained()) {
           leaves = true;
         } else if (!e.any() && !looked) {
@@ -707,6 +708,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
           }
           machine_.tick(at, e);
           next = machine_.take(at, e);
+          e.earlier = next != nullptr;  // who takes that cannot look at the time
           if (!listens && next == nullptr) {
             --active_;
             if (machine_.closed()) e.settled = true;
