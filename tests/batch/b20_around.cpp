@@ -314,6 +314,61 @@ TEST_CASE("an executor runs what is sealed, and what it refuses is run by who wa
   CHECK(s.calls.size() == 4);
 }
 
+TEST_CASE("B8: what a flush leaves behind when its time is up is somebody else's at once") {
+  tideover_test::watchdog const guard("what a flush leaves");
+  std::vector<tideover::task> tasks;
+  auto take = [&](tideover::task& t) {
+    tasks.push_back(std::move(t));
+    return true;
+  };
+  manual_clock clock;
+  std::function<void()> within;
+  auto const sink = [&](std::span<int>) {
+    if (within) std::exchange(within, nullptr)();
+  };
+  tideover::run_by<decltype(take)> own(take);
+  {
+    batch_processor<int, decltype(own), manual_clock> b(
+        sink, {.max_items = 2, .linger = 10ms, .shutdown_timeout = 0ns}, own, clock);
+    REQUIRE(b.add(1));
+    within = [&] {
+      for (auto& t : std::exchange(tasks, {})) t();  // in vain: one is in flight
+      add_all(b, {2, 3});
+      clock.advance(50ms);
+    };
+    b.flush(50ms);
+    CHECK(b.stats().sink_calls == 1);
+    CHECK(tasks.size() == 1);
+    // And what a callback on the thread of a tick fills.
+    for (auto& t : std::exchange(tasks, {})) t();
+    CHECK(b.stats().sink_calls == 2);
+    REQUIRE(b.add(4, [&](outcome const&) { add_all(b, {5, 6}); }, {clock.now() + 5ms, {}}));
+    clock.advance(10ms);
+    b.tick();
+    REQUIRE(tasks.size() == 1);
+    tasks[0]();
+    CHECK(b.stats().sink_calls == 3);
+    CHECK(b.stats().pending == 0);
+  }
+  // By hand: a flush that waits is told that there is something to send.
+  tideover_test::gate door;
+  by_hand<> b(
+      [&](std::span<int> batch) {
+        if (batch[0] == 1) door.pass();
+      },
+      {.max_items = 1}, clock);
+  add_all(b, {1, 2});
+  std::thread first([&] { b.flush(50ms); });
+  door.await_arrivals(1);
+  std::thread second([&] { b.flush(tideover::deadline::never()); });
+  clock.await_sleepers(1);
+  clock.advance(50ms);
+  door.open();
+  first.join();
+  second.join();
+  CHECK(b.stats().pending == 0);
+}
+
 TEST_CASE("options are checked, and the message names field, value and bounds") {
   auto const refused = [](batch_options o) -> std::string {
     try {

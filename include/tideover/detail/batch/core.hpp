@@ -364,6 +364,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       if (a != batch_answer::full) return a;
       if (b == nullptr) break;
       run(b);
+      look_again();
     }
     return wait_for_answer(w, until, last, q, place);
   }
@@ -656,9 +657,27 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     std::size_t ran = 0;
     while (run_next()) {
       ++ran;
-      if (until.at != instant::max() && until.passed(time())) break;
+      if (until.at != instant::max() && until.passed(time())) {
+        look_again();
+        break;
+      }
     }
     return ran;
+  }
+  /// Who runs a batch or a callback posts nothing, for it goes on itself; when it does not, what may be sent
+  /// by now is somebody else's.
+  void look_again() noexcept {
+    if constexpr (!owns_threads) {
+      if (batch_frame::inside(this)) return;
+      effects e;
+      {
+        std::lock_guard lock(mutex_);
+        if (!machine_.sendable()) return;
+        e.sendable = e.settled = true;  // who waits in a flush may send it, too
+        prepare(e);
+      }
+      finish(e);
+    }
   }
 
   block* take(instant at, effects& e) noexcept {
@@ -906,6 +925,10 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     }
   }
   void call_back(effects& e) noexcept {
+    call_each(e);
+    look_again();
+  }
+  void call_each(effects& e) noexcept {
     batch_frame const frame(this);
     while (batch_callback* const c = e.callbacks.pop()) {
 #if TIDEOVER_EXCEPTIONS
