@@ -343,7 +343,8 @@ class batch_machine {
         b->write_down(each_);
         b->partition(r.end, [b](std::uint32_t i) { return b->verdicts[i] != verdict::again; });
         b->tell();  // here, for somebody else may have it at once
-        b->due = std::min(now + delay, b->earliest_deadline());
+        b->retry_at = now + delay;
+        b->due = std::min(b->retry_at, b->earliest_deadline());
         leave_flight(b);
         delay_until(b);
         make_room(at, e);
@@ -378,6 +379,18 @@ class batch_machine {
     }
     while (delayed_.first != nullptr && delayed_.first->due <= now) {
       block* const b = delayed_.pop_front();
+      if (b->retry_at > now) {
+        // Woken for what expires before its next attempt.
+        expire_waiting(b, now, e);
+        if (b->begin == b->end) {
+          leave_lane(b, at, e);
+          e.spent.push_back(b);
+        } else {
+          b->due = std::min(b->retry_at, b->earliest_deadline());
+          delay_until(b);
+        }
+        continue;
+      }
       b->lane->busy = false;
       b->lane->sealed.push_front(b);
       ++stats_ready_;
@@ -819,6 +832,17 @@ class batch_machine {
     b->tell();
   }
 
+  /// The same among all that a batch holds, halves that wait behind its innermost range included.
+  void expire_waiting(block* b, instant now, effects& e) noexcept {
+    for (std::uint32_t d = 0; d != b->depth; ++d) {
+      auto& r = b->ranges[d];
+      std::uint32_t dead_behind = 0;
+      for (std::uint32_t i = r.end; i != b->end; ++i) dead_behind += b->extras[i].deadline <= now ? 1u : 0u;
+      r.end += dead_behind;  // the dead go to the beginning, and what lives moves up
+    }
+    expire(b, b->end, now, e);
+  }
+
   // ---- Sending --------------------------------------------------------------------------------------------
 
   lane* may_take() const noexcept {
@@ -869,6 +893,10 @@ class batch_machine {
   template <class Now>
   void finish(block* b, Now&& now, effects& e) noexcept {
     leave_flight(b);
+    leave_lane(b, now, e);
+  }
+  template <class Now>
+  void leave_lane(block* b, Now&& now, effects& e) noexcept {
     lane* const l = b->lane;
     b->lane = nullptr;
     --l->outstanding;
