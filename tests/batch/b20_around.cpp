@@ -267,6 +267,10 @@ TEST_CASE("B28: an item is delivered once its journal entry is retired") {
   CHECK(b.add(99).code() == errc::queue_full);
   CHECK(f.kept.size() == 7);  // what was not accepted is not written
   CHECK(b.stats().rejected_by_journal == 1);
+  CHECK(b.stats().policy_failures == 0);
+  f.fail_retire = f.next;
+  CHECK(b.add(99).code() == errc::queue_full);
+  CHECK(b.stats().policy_failures == 1);  // its entry is left in the journal
 }
 
 TEST_CASE("an executor runs what is sealed, and what it refuses is run by who waits for it") {
@@ -312,6 +316,26 @@ TEST_CASE("an executor runs what is sealed, and what it refuses is run by who wa
   CHECK(s.calls.size() == 4);
   tasks.back()();  // late: there is nothing left for it
   CHECK(s.calls.size() == 4);
+}
+
+TEST_CASE("an executor that refused is asked again by any add") {
+  std::vector<tideover::task> tasks;
+  bool refuses = true;
+  auto take = [&](tideover::task& t) {
+    if (!refuses) tasks.push_back(std::move(t));
+    return !refuses;
+  };
+  recorder r;
+  tideover::run_by<decltype(take)> own(take);
+  batch_processor<int, decltype(own), manual_clock> b(
+      r.sink(), {.max_items = 3, .linger = 1h, .shutdown_timeout = 0ns}, own, manual_clock());
+  add_all(b, {1, 2, 3, 4});
+  CHECK(b.stats().runner_failures == 2);
+  refuses = false;
+  REQUIRE(b.add(5));  // opens no batch and fills none
+  REQUIRE(tasks.size() == 1);
+  tasks[0]();
+  CHECK(r.calls == calls_of{{1, 2, 3}});
 }
 
 TEST_CASE("B8: what a flush leaves behind when its time is up is somebody else's at once") {
@@ -391,7 +415,7 @@ TEST_CASE("options are checked, and the message names field, value and bounds") 
   says({.max_pending = 0}, "batch_options.max_pending is 0");
   says({.max_in_flight = 0}, "batch_options.max_in_flight is 0; it must be between 1 and 1024");
   says({.max_bytes = 10, .max_pending_bytes = 9},
-       "batch_options.max_pending_bytes is 9; it must be max_bytes");
+       "batch_options.max_pending_bytes is 9; it must be max_bytes, 10, or above");
   says({.max_in_flight_bytes = 0}, "batch_options.max_in_flight_bytes is 0");
   says({.max_block = -1ns}, "batch_options.max_block is -1 ns");
   says({.item_timeout = -1ns}, "batch_options.item_timeout is -1 ns");

@@ -280,14 +280,14 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     try {
       a = add_or_wait(std::forward<X>(x), until, q, place);
     } catch (...) {
-      retire(q.entry);
+      retire_rejected(q);
       throw;
     }
 #else
     a = add_or_wait(std::forward<X>(x), until, q, place);
 #endif
     if (a != batch_answer::accepted) {
-      retire(q.entry);
+      retire_rejected(q);
       count(a);
     }
     return a;
@@ -425,6 +425,10 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     return static_cast<void>(why), true;
 #endif
   }
+  void retire_rejected(request const& q) noexcept {
+    // The caller is told why it was rejected; of this only the count tells. A statistic: orders nothing.
+    if (retire(q.entry)) policy_failures_.fetch_add(1, std::memory_order_relaxed);
+  }
   /// Null, or what it threw.
   std::exception_ptr retire([[maybe_unused]] typename Types::entry_type const& entry) noexcept {
     if constexpr (Types::journals) {
@@ -485,6 +489,12 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     if (e.callbacks.first != nullptr && !e.counted) {
       e.counted = true;
       ++telling_;
+    }
+    if constexpr (!owns_threads && !driven) {
+      if (refused_ && !batch_frame::inside(this)) {
+        refused_ = false;
+        e.sendable = true;
+      }
     }
     if (!e.sendable && !e.earlier && !e.wake_all) return;
     if constexpr (owns_threads) {
@@ -615,6 +625,8 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       // The next add, tick, flush or shutdown tries again.
       std::lock_guard lock(mutex_);
       --posted_;
+      refused_ = true;
+      started_.store(false, std::memory_order_release);  // so that any add goes the way on which it is tried
       ++machine_.counters().runner_failures;
     }
   }
@@ -1038,6 +1050,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
   std::size_t active_ = 0;   // batches that somebody runs, with the callbacks behind them
   std::size_t telling_ = 0;  // threads that have callbacks to call
   std::size_t posted_ = 0;   // tasks that the executor has taken and not begun
+  bool refused_ = false;     // the last of them it has not taken
   batch_list<batch_seat> seats_{};
   std::atomic<std::uint32_t> hint_{0};
 
