@@ -193,6 +193,7 @@ class batch_oracle {
           ended(key, now);
         } else {
           g.due = due_of(g);
+          if (g.due <= now) g.due = g.retry_at;  // a flaw kept what has expired
           delayed_.push_back(std::move(g));
           std::stable_sort(delayed_.begin(), delayed_.end(),
                            [](group const& a, group const& b) { return a.due < b.due; });
