@@ -139,6 +139,36 @@ TEST_CASE("B6: a thread of its own seals in time, without being told of the next
   }
 }
 
+TEST_CASE("B6: a free thread looks at the time while another one is in the sink") {
+  tideover_test::watchdog const guard("linger beside a sink");
+  manual_clock clock;
+  tideover_test::gate door;
+  auto tens = [](int i) { return i / 10; };
+  batch_processor<int, manual_clock, tideover::keyed<decltype(tens)>> b(
+      [&](std::span<int> batch) {
+        if (batch[0] == 21) door.pass();
+      },
+      {.max_items = 2, .linger = 50ms, .max_in_flight = 2}, clock, tideover::keyed(tens),
+      tideover::owned_threads{3});
+  REQUIRE(b.add(91));
+  REQUIRE(b.flush(tideover::deadline::never()));
+  // Until all of them sleep for good.
+  tideover_test::await([&] {
+    clock.advance(50ms);
+    return clock.sleepers() == 3 && clock.next_wake() == instant::max();
+  });
+  auto lingers = b.add(11);
+  REQUIRE(lingers);
+  clock.await_sleepers(3);  // one of them was told of it
+  tideover_test::await([&] { return clock.next_wake() != instant::max(); });
+  REQUIRE(b.add(21));
+  REQUIRE(b.add(22));
+  door.await_arrivals(1);
+  clock.advance(50ms);
+  CHECK(lingers->wait().delivered());  // while the other one stands at the door
+  door.open();
+}
+
 TEST_CASE("B7: eager: at once while nothing is under way, else what comes meanwhile goes together") {
   manual_clock clock;
   recorder r;

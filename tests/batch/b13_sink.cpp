@@ -135,6 +135,31 @@ TEST_CASE("B15: a retry brings what failed, after a delay, and not for ever") {
   CHECK(u->wait().code() == errc::closed);
 }
 
+TEST_CASE("B15: a deadline that passes during the backoff ends its item, and brings no attempt forward") {
+  manual_clock clock;
+  recorder r;
+  r.answer = [](std::span<int>) -> std::vector<outcome> { throw sink_down(); };
+  by_hand<tideover::retry_items, tideover::constant_backoff> b(
+      r.sink(), {.max_items = 4, .linger = 1h, .max_attempts = 2}, clock, tideover::constant_backoff{1s});
+  auto first = b.add(1, {clock.now() + 10ms, {}}), second = b.add(2, {clock.now() + 20ms, {}});
+  auto third = b.add(3), fourth = b.add(4);
+  b.tick();
+  CHECK(b.next_deadline() == clock.now() + 10ms);
+  clock.advance(10ms);
+  b.tick();
+  CHECK(first->ready());
+  CHECK(!second->ready());
+  clock.advance(10ms);
+  b.tick();
+  CHECK(second->wait().code() == errc::expired);
+  CHECK(r.calls.size() == 1);
+  CHECK(!third->ready());
+  clock.advance(980ms);
+  b.tick();
+  CHECK(r.calls == calls_of{{1, 2, 3, 4}, {3, 4}});
+  CHECK(fourth->ready());
+}
+
 TEST_CASE("B16: too much is halved, in order, and one that is too large by itself has failed") {
   recorder r;
   r.answer = [](std::span<int> batch) {

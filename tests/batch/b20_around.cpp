@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "batch/common.hpp"
 
+#include "support/gate.hpp"
 #include "support/watchdog.hpp"
 
+#include <atomic>
 #include <set>
+#include <type_traits>
 
 namespace {
+using tideover_test::gate;
+
 struct event_list {
   using policy_axis = tideover::axis::listener;
   std::vector<batch_event>* events;
@@ -82,6 +87,24 @@ TEST_CASE("B18: equal items share a place and an outcome; the newest is sent; th
   CHECK(calls_of(r.calls.begin() + 1, r.calls.end()) == calls_of{{11, 21}, {12}});
 }
 
+TEST_CASE("B18: an equal item finds the one for which an older one was dropped") {
+  recorder r;
+  auto tens = [](int i) { return i / 10; };
+  by_hand<tideover::dedupe_by<decltype(tens)>, tideover::drop_oldest> b(
+      r.sink(), {.max_items = 3, .max_pending = 2}, manual_clock(), tideover::dedupe_by(tens));
+  auto first = b.add(11), second = b.add(21), third = b.add(31);
+  REQUIRE(third);
+  CHECK(first->wait().code() == errc::dropped);
+  REQUIRE(b.cancel(*second));
+  auto again = b.add(32);
+  REQUIRE(again);
+  CHECK(b.stats().duplicates == 1);
+  b.flush(0s);
+  CHECK(r.calls == calls_of{{32}});
+  CHECK(third->wait().delivered());
+  CHECK(again->wait().delivered());
+}
+
 TEST_CASE("B20: callbacks run without a lock, after the change, and may do anything") {
   tideover_test::watchdog const guard("callbacks");
   std::vector<batch_event> events;
@@ -115,6 +138,66 @@ TEST_CASE("B20: callbacks run without a lock, after the change, and may do anyth
   deaf.tick();
   CHECK(deaf.stats().listener_failures == 1);
   CHECK(deaf.stats().delivered == 1);
+}
+
+TEST_CASE("B21: a shutdown returns when the callbacks of what it covers have returned") {
+  tideover_test::watchdog const guard("callbacks of a shutdown");
+  // With threads of its own, left behind or not: one of them is in the callback.
+  auto const told_before_the_end = [](auto* subject, auto... policies) {
+    using subject_type = std::remove_pointer_t<decltype(subject)>;
+    gate door;
+    std::atomic<bool> told{false}, back{false};
+    manual_clock clock;
+    subject_type b([](std::span<int>) {}, {.max_items = 1}, clock, policies...);
+    REQUIRE(b.add(1, [&](outcome const&) {
+      door.pass();
+      told = true;
+    }));
+    door.await_arrivals(1);
+    bool told_first = false;
+    std::thread closer([&] {
+      b.shutdown(1h);
+      told_first = told;
+      back = true;
+    });
+    tideover_test::await([&] { return b.add(2, {instant::min(), {}}).code() == errc::closed; });
+    // Long enough for a shutdown that does not wait: its look at the state is behind this one's turns.
+    for (int i = 0; i != 2000 && !back; ++i) std::this_thread::yield();
+    door.open();
+    closer.join();
+    CHECK(told_first);
+  };
+  told_before_the_end(static_cast<batch_processor<int, manual_clock>*>(nullptr));
+  told_before_the_end(static_cast<batch_processor<int, manual_clock, tideover::detach_sink>*>(nullptr));
+}
+
+TEST_CASE("B21: a callback that a tick calls is waited for, too") {
+  tideover_test::watchdog const guard("callback of a tick");
+  gate door;
+  manual_clock clock;
+  std::atomic<bool> told{false}, back{false};
+  by_hand<> b([](std::span<int>) {}, {.max_items = 2, .linger = 50ms}, clock);
+  REQUIRE(b.add(1,
+                [&](outcome const&) {
+                  door.pass();
+                  told = true;
+                },
+                {clock.now() + 20ms, {}}));
+  clock.advance(50ms);
+  std::thread ticker([&] { b.tick(); });
+  door.await_arrivals(1);
+  bool told_first = false;
+  std::thread closer([&] {
+    b.shutdown(1h);
+    told_first = told;
+    back = true;
+  });
+  tideover_test::await([&] { return b.add(2, {instant::min(), {}}).code() == errc::closed; });
+  for (int i = 0; i != 2000 && !back; ++i) std::this_thread::yield();
+  door.open();
+  closer.join();
+  ticker.join();
+  CHECK(told_first);
 }
 
 TEST_CASE("B26: the counts by reason and by trigger add up, and the histograms have every call") {
@@ -184,6 +267,10 @@ TEST_CASE("B28: an item is delivered once its journal entry is retired") {
   CHECK(b.add(99).code() == errc::queue_full);
   CHECK(f.kept.size() == 7);  // what was not accepted is not written
   CHECK(b.stats().rejected_by_journal == 1);
+  CHECK(b.stats().policy_failures == 0);
+  f.fail_retire = f.next;
+  CHECK(b.add(99).code() == errc::queue_full);
+  CHECK(b.stats().policy_failures == 1);  // its entry is left in the journal
 }
 
 TEST_CASE("an executor runs what is sealed, and what it refuses is run by who waits for it") {
@@ -231,6 +318,81 @@ TEST_CASE("an executor runs what is sealed, and what it refuses is run by who wa
   CHECK(s.calls.size() == 4);
 }
 
+TEST_CASE("an executor that refused is asked again by any add") {
+  std::vector<tideover::task> tasks;
+  bool refuses = true;
+  auto take = [&](tideover::task& t) {
+    if (!refuses) tasks.push_back(std::move(t));
+    return !refuses;
+  };
+  recorder r;
+  tideover::run_by<decltype(take)> own(take);
+  batch_processor<int, decltype(own), manual_clock> b(
+      r.sink(), {.max_items = 3, .linger = 1h, .shutdown_timeout = 0ns}, own, manual_clock());
+  add_all(b, {1, 2, 3, 4});
+  CHECK(b.stats().runner_failures == 2);
+  refuses = false;
+  REQUIRE(b.add(5));  // opens no batch and fills none
+  REQUIRE(tasks.size() == 1);
+  tasks[0]();
+  CHECK(r.calls == calls_of{{1, 2, 3}});
+}
+
+TEST_CASE("B8: what a flush leaves behind when its time is up is somebody else's at once") {
+  tideover_test::watchdog const guard("what a flush leaves");
+  std::vector<tideover::task> tasks;
+  auto take = [&](tideover::task& t) {
+    tasks.push_back(std::move(t));
+    return true;
+  };
+  manual_clock clock;
+  std::function<void()> within;
+  auto const sink = [&](std::span<int>) {
+    if (within) std::exchange(within, nullptr)();
+  };
+  tideover::run_by<decltype(take)> own(take);
+  {
+    batch_processor<int, decltype(own), manual_clock> b(
+        sink, {.max_items = 2, .linger = 10ms, .shutdown_timeout = 0ns}, own, clock);
+    REQUIRE(b.add(1));
+    within = [&] {
+      for (auto& t : std::exchange(tasks, {})) t();  // in vain: one is in flight
+      add_all(b, {2, 3});
+      clock.advance(50ms);
+    };
+    b.flush(50ms);
+    CHECK(b.stats().sink_calls == 1);
+    CHECK(tasks.size() == 1);
+    // And what a callback on the thread of a tick fills.
+    for (auto& t : std::exchange(tasks, {})) t();
+    CHECK(b.stats().sink_calls == 2);
+    REQUIRE(b.add(4, [&](outcome const&) { add_all(b, {5, 6}); }, {clock.now() + 5ms, {}}));
+    clock.advance(10ms);
+    b.tick();
+    REQUIRE(tasks.size() == 1);
+    tasks[0]();
+    CHECK(b.stats().sink_calls == 3);
+    CHECK(b.stats().pending == 0);
+  }
+  // By hand: a flush that waits is told that there is something to send.
+  tideover_test::gate door;
+  by_hand<> b(
+      [&](std::span<int> batch) {
+        if (batch[0] == 1) door.pass();
+      },
+      {.max_items = 1}, clock);
+  add_all(b, {1, 2});
+  std::thread first([&] { b.flush(50ms); });
+  door.await_arrivals(1);
+  std::thread second([&] { b.flush(tideover::deadline::never()); });
+  clock.await_sleepers(1);
+  clock.advance(50ms);
+  door.open();
+  first.join();
+  second.join();
+  CHECK(b.stats().pending == 0);
+}
+
 TEST_CASE("options are checked, and the message names field, value and bounds") {
   auto const refused = [](batch_options o) -> std::string {
     try {
@@ -253,7 +415,7 @@ TEST_CASE("options are checked, and the message names field, value and bounds") 
   says({.max_pending = 0}, "batch_options.max_pending is 0");
   says({.max_in_flight = 0}, "batch_options.max_in_flight is 0; it must be between 1 and 1024");
   says({.max_bytes = 10, .max_pending_bytes = 9},
-       "batch_options.max_pending_bytes is 9; it must be max_bytes");
+       "batch_options.max_pending_bytes is 9; it must be max_bytes, 10, or above");
   says({.max_in_flight_bytes = 0}, "batch_options.max_in_flight_bytes is 0");
   says({.max_block = -1ns}, "batch_options.max_block is -1 ns");
   says({.item_timeout = -1ns}, "batch_options.item_timeout is -1 ns");

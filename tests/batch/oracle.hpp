@@ -186,6 +186,20 @@ class batch_oracle {
       group g = std::move(delayed_.front());
       delayed_.erase(delayed_.begin());
       int const key = g.key;
+      if (g.retry_at > now) {
+        for (auto& s : g.parts) expire(s.items, now);
+        std::erase_if(g.parts, [](part const& s) { return s.items.empty(); });
+        if (g.parts.empty()) {
+          ended(key, now);
+        } else {
+          g.due = due_of(g);
+          if (g.due <= now) g.due = g.retry_at;  // a flaw kept what has expired
+          delayed_.push_back(std::move(g));
+          std::stable_sort(delayed_.begin(), delayed_.end(),
+                           [](group const& a, group const& b) { return a.due < b.due; });
+        }
+        continue;
+      }
       // Before the others of its lane.
       auto first = std::find_if(sealed_.begin(), sealed_.end(), [&](group const& s) { return s.key == key; });
       sealed_.insert(first, std::move(g));
@@ -277,13 +291,10 @@ class batch_oracle {
       if (kept.empty()) g.parts.erase(g.parts.begin());
     }
     if (!kept.empty()) {
-      instant due = now + delay_;
-      for (auto const& s : g.parts) {
-        for (auto const& e : s.items) due = std::min(due, deadline_of(e));
-      }
       group later = std::move(flying_.back());
       flying_.pop_back();
-      later.due = due;
+      later.retry_at = now + delay_;
+      later.due = due_of(later);
       delayed_.push_back(std::move(later));
       return std::nullopt;
     }
@@ -387,7 +398,7 @@ class batch_oracle {
     instant opened{};
     std::uint64_t epoch = 0;
     std::vector<part> parts{};  // once it is sealed
-    instant due{};
+    instant retry_at{}, due{};
     std::size_t flight_bytes = 0;
     bool abandoned = false;
   };
@@ -467,6 +478,16 @@ class batch_oracle {
   void finish(instant now) {
     int const key = flying_.back().key;
     flying_.pop_back();
+    ended(key, now);
+  }
+  instant due_of(group const& g) const {
+    instant due = g.retry_at;
+    for (auto const& s : g.parts) {
+      for (auto const& e : s.items) due = std::min(due, deadline_of(e));
+    }
+    return due;
+  }
+  void ended(int key, instant now) {
     ready(key);
     if (r_.eager && outstanding(key) == 0) {
       for (std::size_t g = 0; g < open_.size(); ++g) {

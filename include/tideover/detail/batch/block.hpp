@@ -211,7 +211,8 @@ class batch_block final : public batch_state {
   std::size_t bytes = 0;     // of what lives, where items differ
   std::uint64_t epoch = 0;   // how many flushes had begun when it was opened
   instant opened{};
-  instant due{};  // of its next attempt
+  instant retry_at{};  // its next attempt
+  instant due{};       // the same, or the deadline of an item before it
   std::size_t flight_bytes = 0;
   std::uint32_t const capacity;
   std::uint32_t limit = 0;

@@ -152,7 +152,12 @@ TIDEOVER_COLD inline void check_batch_options(batch_options const& o) {
   time("linger", o.linger);
   number("max_pending", o.max_pending, 1, any, "1 or above");
   number("max_in_flight", o.max_in_flight, 1, 1024, "between 1 and 1024");
-  number("max_pending_bytes", o.max_pending_bytes, o.max_bytes, any, "max_bytes or above");
+  if (o.max_pending_bytes < o.max_bytes) {
+    std::string bounds = "max_bytes, ";
+    bounds += std::to_string(o.max_bytes);
+    bounds += ", or above";
+    refuse("max_pending_bytes", std::to_string(o.max_pending_bytes), bounds.c_str());
+  }
   number("max_in_flight_bytes", o.max_in_flight_bytes, 1, any, "1 or above");
   time("max_block", o.max_block);
   time("item_timeout", o.item_timeout);

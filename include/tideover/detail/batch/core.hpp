@@ -188,9 +188,12 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     if (!batch_frame::inside(this)) {
       await([this] { return machine_.pending() == 0; }, deadline{until, {}});
       give_up();
-      if constexpr (!Types::detaches) {
-        await([this] { return active_ == 0; }, deadline{});
-      }
+      // What has its outcome is told before this returns; only a sink that is late may be left behind.
+      await(
+          [this] {
+            return telling_ == 0 && active_ == (Types::detaches ? machine_.abandoned() : std::size_t{0});
+          },
+          deadline{});
     }
     std::lock_guard lock(mutex_);
     return machine_.totals();
@@ -277,14 +280,14 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     try {
       a = add_or_wait(std::forward<X>(x), until, q, place);
     } catch (...) {
-      retire(q.entry);
+      retire_rejected(q);
       throw;
     }
 #else
     a = add_or_wait(std::forward<X>(x), until, q, place);
 #endif
     if (a != batch_answer::accepted) {
-      retire(q.entry);
+      retire_rejected(q);
       count(a);
     }
     return a;
@@ -361,6 +364,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       if (a != batch_answer::full) return a;
       if (b == nullptr) break;
       run(b);
+      look_again();
     }
     return wait_for_answer(w, until, last, q, place);
   }
@@ -421,6 +425,10 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     return static_cast<void>(why), true;
 #endif
   }
+  void retire_rejected(request const& q) noexcept {
+    // The caller is told why it was rejected; of this only the count tells. A statistic: orders nothing.
+    if (retire(q.entry)) policy_failures_.fetch_add(1, std::memory_order_relaxed);
+  }
   /// Null, or what it threw.
   std::exception_ptr retire([[maybe_unused]] typename Types::entry_type const& entry) noexcept {
     if constexpr (Types::journals) {
@@ -478,6 +486,16 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
 
   /// Under the lock, before it is let go: who is to be woken, and what is to be posted.
   void prepare(effects& e) noexcept {
+    if (e.callbacks.first != nullptr && !e.counted) {
+      e.counted = true;
+      ++telling_;
+    }
+    if constexpr (!owns_threads && !driven) {
+      if (refused_ && !batch_frame::inside(this)) {
+        refused_ = false;
+        e.sendable = true;
+      }
+    }
     if (!e.sendable && !e.earlier && !e.wake_all) return;
     if constexpr (owns_threads) {
       if (e.sendable || e.wake_all) {
@@ -489,7 +507,8 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
         while (batch_seat* const s = seats_.pop_front()) wake(s, e);
       } else if (e.sendable && machine_.sendable()) {
         wake(seats_.pop_front(), e);
-      } else if (e.earlier) {
+      }
+      if (e.earlier && !seats_.empty()) {
         instant const t = machine_.next_deadline();
         for (batch_seat* s = seats_.first; s != nullptr; s = s->next) {
           if (s->until <= t) return;
@@ -524,7 +543,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
         machine_.tick(at, e);
         b = take(at, e);
         if (b != nullptr) {
-          e.sendable = true;  // one more may be for somebody else
+          e.sendable = e.earlier = true;  // one more, or a look at the time, may be for somebody else
         } else if (machine_.drained()) {
           leaves = true;
         } else if (!e.any() && !looked) {
@@ -606,6 +625,8 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       // The next add, tick, flush or shutdown tries again.
       std::lock_guard lock(mutex_);
       --posted_;
+      refused_ = true;
+      started_.store(false, std::memory_order_release);  // so that any add goes the way on which it is tried
       ++machine_.counters().runner_failures;
     }
   }
@@ -648,9 +669,27 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     std::size_t ran = 0;
     while (run_next()) {
       ++ran;
-      if (until.at != instant::max() && until.passed(time())) break;
+      if (until.at != instant::max() && until.passed(time())) {
+        look_again();
+        break;
+      }
     }
     return ran;
+  }
+  /// Who runs a batch or a callback posts nothing, for it goes on itself; when it does not, what may be sent
+  /// by now is somebody else's.
+  void look_again() noexcept {
+    if constexpr (!owns_threads) {
+      if (batch_frame::inside(this)) return;
+      effects e;
+      {
+        std::lock_guard lock(mutex_);
+        if (!machine_.sendable()) return;
+        e.sendable = e.settled = true;  // who waits in a flush may send it, too
+        prepare(e);
+      }
+      finish(e);
+    }
   }
 
   block* take(instant at, effects& e) noexcept {
@@ -689,7 +728,8 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       {
         std::lock_guard lock(mutex_);
         s = machine_.settle(b, j.what, j.failed, j.delay, at - began, at, e);
-        if constexpr (GoesOn && simple) over = s == step::done && !b->somebody_waits();
+        if constexpr (GoesOn && simple)
+          over = s == step::done && e.callbacks.first == nullptr && !b->somebody_waits();
         if (over) {
           // Nobody's function is run here: such items have no destructor, and nothing is to be told.
           b->clear();
@@ -699,7 +739,11 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
           }
           machine_.tick(at, e);
           next = machine_.take(at, e);
-          if (next == nullptr && --active_ == 0 && machine_.closed()) e.settled = true;
+          e.earlier = next != nullptr;  // who takes that cannot look at the time
+          if (!listens && next == nullptr) {
+            --active_;
+            if (machine_.closed()) e.settled = true;
+          }
         }
         prepare(e);
       }
@@ -714,7 +758,10 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       }
       if (s == step::again) continue;
       if (over) {
-        if (next == nullptr) return at;
+        if (next == nullptr) {
+          if constexpr (listens) count_out();
+          return at;
+        }
         b = next;
         continue;
       }
@@ -857,6 +904,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       if (e.post) post();
       if (e.answered.first != nullptr || e.settled) tell_waiters(e);
       if (e.callbacks.first != nullptr) call_back(e);
+      if (std::exchange(e.counted, false)) count_told();
       while (block* const b = e.spent.pop_front()) dispose(b);
       e.free_lanes();
       e.removed.reset();
@@ -889,6 +937,10 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     }
   }
   void call_back(effects& e) noexcept {
+    call_each(e);
+    look_again();
+  }
+  void call_each(effects& e) noexcept {
     batch_frame const frame(this);
     while (batch_callback* const c = e.callbacks.pop()) {
 #if TIDEOVER_EXCEPTIONS
@@ -929,9 +981,20 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     bool told = false;
     {
       std::lock_guard lock(mutex_);
-      told = --active_ == 0 && machine_.closed();
+      --active_;
+      told = machine_.closed();
     }
-    if (!told) return;
+    if (told) end_of_wait();
+  }
+  void count_told() noexcept {
+    bool told = false;
+    {
+      std::lock_guard lock(mutex_);
+      told = --telling_ == 0 && machine_.closed();
+    }
+    if (told) end_of_wait();
+  }
+  void end_of_wait() noexcept {
     std::lock_guard lock(waiting_);
     ++turn_;
     ended_.notify_all();
@@ -984,8 +1047,10 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
   machine_type machine_;
   [[no_unique_address]] clock_type clock_;
   batch_options const o_;
-  std::size_t active_ = 0;  // batches that somebody runs, with the callbacks behind them
-  std::size_t posted_ = 0;  // tasks that the executor has taken and not begun
+  std::size_t active_ = 0;   // batches that somebody runs, with the callbacks behind them
+  std::size_t telling_ = 0;  // threads that have callbacks to call
+  std::size_t posted_ = 0;   // tasks that the executor has taken and not begun
+  bool refused_ = false;     // the last of them it has not taken
   batch_list<batch_seat> seats_{};
   std::atomic<std::uint32_t> hint_{0};
 

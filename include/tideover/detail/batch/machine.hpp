@@ -115,6 +115,7 @@ struct batch_effects {
   batch_list<block> spent{};
   lane* gone = nullptr;
   std::optional<typename Types::item_type> removed{};
+  bool counted = false;   ///< the callbacks, among those that a shutdown waits for
   bool sendable = false;  ///< there is more to send than before
   bool earlier = false;   ///< there is something to do at an earlier time than before
   bool settled = false;   ///< a flush, or the shutdown, may have come to its end
@@ -342,7 +343,8 @@ class batch_machine {
         b->write_down(each_);
         b->partition(r.end, [b](std::uint32_t i) { return b->verdicts[i] != verdict::again; });
         b->tell();  // here, for somebody else may have it at once
-        b->due = std::min(now + delay, b->earliest_deadline());
+        b->retry_at = now + delay;
+        b->due = std::min(b->retry_at, b->earliest_deadline());
         leave_flight(b);
         delay_until(b);
         make_room(at, e);
@@ -377,6 +379,18 @@ class batch_machine {
     }
     while (delayed_.first != nullptr && delayed_.first->due <= now) {
       block* const b = delayed_.pop_front();
+      if (b->retry_at > now) {
+        // Woken for what expires before its next attempt.
+        expire_waiting(b, now, e);
+        if (b->begin == b->end) {
+          leave_lane(b, at, e);
+          e.spent.push_back(b);
+        } else {
+          b->due = std::min(b->retry_at, b->earliest_deadline());
+          delay_until(b);
+        }
+        continue;
+      }
       b->lane->busy = false;
       b->lane->sealed.push_front(b);
       ++stats_ready_;
@@ -427,6 +441,12 @@ class batch_machine {
   /// For who waits for room; see `effects::more`.
   void serve_waiters(instant now, effects& e) noexcept {
     make_room([now] { return now; }, e);
+  }
+  /// Of the batches that somebody runs, those that were settled while the sink had them, and still has.
+  std::size_t abandoned() const noexcept {
+    std::size_t n = 0;
+    for (block const* b = in_flight_list_.first; b != nullptr; b = b->next) n += b->abandoned ? 1u : 0u;
+    return n;
   }
   bool drained() const noexcept { return closed_ && pending_ == 0; }
 
@@ -528,16 +548,17 @@ class batch_machine {
       b->close_up();
     }
     block* const into = fresh != nullptr ? fresh : b;
+    std::uint32_t* found_by = nullptr;
 #if TIDEOVER_EXCEPTIONS
     try {
-      fill(q, put, *into);
+      found_by = fill(q, put, *into);
     } catch (...) {
       if (fresh != nullptr) put_back(fresh);
       drop_lane_if_idle(l, e);
       throw;
     }
 #else
-    fill(q, put, *into);
+    found_by = fill(q, put, *into);
 #endif
     // Nothing fails from here on.
     l->open = into;
@@ -552,7 +573,7 @@ class batch_machine {
       open_.push_back(fresh);
       if (o_.linger.count() > 0) e.earlier = true;
     }
-    commit(q, *into, place);
+    commit(q, *into, place, found_by);
     if (into->live() == into->limit) {
       seal_full(into, now, e);
     } else if (!Types::even && into->bytes >= o_.max_bytes) {
@@ -584,12 +605,12 @@ class batch_machine {
   }
 
   /// Makes the item behind the others, and what is needed to find it; may throw, then nothing has changed.
+  /// Where `commit` has to write the slot down, if equal items are to find it.
   template <class Put>
-  void fill(request& q, Put&& put, block& b) {
+  std::uint32_t* fill(request& q, Put&& put, block& b) {
     if constexpr (Types::dedupes) {
-      // The slot that `commit` will take.
-      std::uint32_t const slot = b.spare_slots != 0 ? b.spare[b.spare_slots - 1] : b.used_slots;
-      auto const [where, made] = b.equals.emplace(q.equal, slot);
+      // No slot of any item: what gives way before `commit` takes one must not be mistaken for this.
+      auto const [where, made] = b.equals.emplace(q.equal, b.capacity);
       static_cast<void>(made);
 #if TIDEOVER_EXCEPTIONS
       try {
@@ -600,17 +621,19 @@ class batch_machine {
       }
 #else
       put(static_cast<void*>(b.items + b.end));
-      static_cast<void>(where);
 #endif
+      return &where->second;
     } else {
       put(static_cast<void*>(b.items + b.end));
+      return nullptr;
     }
   }
-  void commit(request& q, block& b, batch_place& place) noexcept {
+  void commit(request& q, block& b, batch_place& place, [[maybe_unused]] std::uint32_t* found_by) noexcept {
     if (!q.is_plain()) b.write_down(each_);
     std::uint32_t slot = b.end;
     if (!b.plain) {
       slot = b.take_slot();
+      if constexpr (Types::dedupes) *found_by = slot;
       ::new (static_cast<void*>(b.extras + b.end))
           typename block::extra{q.callback, q.until, q.bytes, accepted_, slot, 1, q.entry};
       if (q.until != instant::max()) b.has_deadlines = true;
@@ -809,6 +832,17 @@ class batch_machine {
     b->tell();
   }
 
+  /// The same among all that a batch holds, halves that wait behind its innermost range included.
+  void expire_waiting(block* b, instant now, effects& e) noexcept {
+    for (std::uint32_t d = 0; d != b->depth; ++d) {
+      auto& r = b->ranges[d];
+      std::uint32_t dead_behind = 0;
+      for (std::uint32_t i = r.end; i != b->end; ++i) dead_behind += b->extras[i].deadline <= now ? 1u : 0u;
+      r.end += dead_behind;  // the dead go to the beginning, and what lives moves up
+    }
+    expire(b, b->end, now, e);
+  }
+
   // ---- Sending --------------------------------------------------------------------------------------------
 
   lane* may_take() const noexcept {
@@ -859,6 +893,10 @@ class batch_machine {
   template <class Now>
   void finish(block* b, Now&& now, effects& e) noexcept {
     leave_flight(b);
+    leave_lane(b, now, e);
+  }
+  template <class Now>
+  void leave_lane(block* b, Now&& now, effects& e) noexcept {
     lane* const l = b->lane;
     b->lane = nullptr;
     --l->outstanding;
