@@ -298,7 +298,7 @@ class pool_slot_store : public pool_idle_list<false> {
 
   alignas(cache_line) std::atomic<std::uint32_t> used_{0};
   alignas(cache_line) std::uint64_t takes_ = 0;  // these under the lock
-  std::uint32_t openings_ = 0;
+  std::uint64_t openings_ = 0;
   bool shut_ = true;
 };
 
