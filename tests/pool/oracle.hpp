@@ -203,6 +203,7 @@ class pool_oracle {
       close_idle(oldest(), pool_close_reason::shrunk);
     }
     while (idle_.size() > o_.max_idle) close_idle(oldest(), pool_close_reason::surplus);
+    wanted_idle_ = std::min({wanted_idle_, o_.max_size, o_.max_idle});
     for (std::size_t i = 0; i < line_.size();) {
       if (line_[i].want <= o_.max_size) {
         ++i;
@@ -221,7 +222,7 @@ class pool_oracle {
     step(now);
   }
   void want_idle(std::size_t n, instant now) {
-    wanted_idle_ = n;
+    wanted_idle_ = std::min({n, o_.max_size, o_.max_idle});
     step(now);
   }
   void close_all() {

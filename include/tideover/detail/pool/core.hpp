@@ -224,14 +224,15 @@ class pool_core final : public pool_home,
         }
       }
     }
-    bool waits = false;
+    // Only who waits does himself what his coming has begun.
+    caller who = caller::anybody;
     run(
         [&](actions& fx) {
           machine_.acquire(w, now, fx);
-          waits = w.queued;
+          if (w.queued) who = caller::waiter;
         },
-        caller::waiter);
-    if (waits) {
+        who);
+    if (who == caller::waiter) {
       if (stop.stop_possible()) {
         auto cancel = [&] { this->cancel(w); };
         std::stop_callback<decltype(cancel)> const on_stop(stop, cancel);
@@ -314,13 +315,12 @@ class pool_core final : public pool_home,
   std::size_t warm(std::size_t n, instant until) {
     std::size_t idle = 0;
     run([&](actions& fx, instant now) {
-      n = std::min(n, machine_.options().max_size);
       ++warming_;
       machine_.want_idle(std::max(n, machine_.wanted_idle()), now, fx);
     });
     watch(until, [&] {
       idle = machine_.idle();
-      return idle >= n || machine_.closed();
+      return idle >= std::min(n, machine_.most_idle()) || machine_.closed();
     });
     run([&](actions& fx, instant now) {
       idle = machine_.idle();
@@ -406,7 +406,7 @@ class pool_core final : public pool_home,
 
   /// One event: under the lock, then what comes of it, without.
   template <class Event>
-  void run(Event event, caller who = caller::anybody) {
+  void run(Event event, caller const& who = caller::anybody) {  // looked at after the event
     actions fx;
     {
       owner own(*this);
@@ -422,24 +422,27 @@ class pool_core final : public pool_home,
 
   /// Under the lock: who is to do the new jobs.
   void plan(actions& fx, caller who) noexcept {
-    pending_.store(machine_.pending(), std::memory_order_relaxed);
+    note_pending();
     fx.changed = watchers_ != 0;
     if constexpr (budget_type::limited) {
       fx.starves = machine_.budget().all().want(*this, machine_.starves());
     }
     std::size_t jobs = fx.openings + fx.checks;
-    if constexpr (serves) {
-      // One who sleeps does not know that there is somebody now for whom to try again.
-      if (jobs == 0 && idle_workers_ != 0 && machine_.rests() && machine_.retry_at() != instant::max()) {
-        fx.signal = true;
-      }
+    // Who sleeps does not know that there is somebody now for whom to try again.
+    instant const retry_at = machine_.retry_at();
+    if (jobs == 0 && machine_.rests() && retry_at != instant::max()) {
+      if constexpr (serves) fx.signal = idle_workers_ != 0;
+      if (retry_at < told_retry_at_) nudge();
     }
+    told_retry_at_ = retry_at;
     if (jobs == 0) return;
     if (helpless_.load(std::memory_order_relaxed)) {
-      if (who == caller::anybody) nudge(jobs);
-      return;
+      if (who == caller::anybody) nudge();
+      if constexpr (!serves && !posts) return;
+      // What was refused a thread is offered again with what is new.
+      if constexpr (posts) jobs = machine_.pending();
     }
-    if (who == caller::waiter) jobs = fx.openings;
+    if (who == caller::waiter) jobs = std::min(jobs, fx.openings);
     if (who == caller::worker) --jobs;
     if constexpr (serves) {
       // One that sleeps can be called for one job only, however long it takes to wake up.
@@ -448,18 +451,25 @@ class pool_core final : public pool_home,
         fx.signal = true;
         --jobs;
       }
-      std::size_t const most = machine_.options().max_connecting + 1;
+      std::size_t const most = std::min(machine_.options().max_connecting, machine_.options().max_size) + 1;
       fx.hires = std::min(jobs, most > workers_ ? most - workers_ : 0);
       workers_ += fx.hires;
     } else {
       fx.hires = jobs;
     }
   }
-  /// Under the lock: those who wait are to do it.
-  void nudge(std::size_t jobs) noexcept {
-    for (pool_ticket* t = machine_.first_waiter(); t != nullptr && jobs != 0; t = t->next, --jobs) {
+  /// Under the lock: those who wait are to look for work again, and for the time. All, since some may be
+  /// busy.
+  void nudge() noexcept {
+    for (pool_ticket* t = machine_.first_waiter(); t != nullptr; t = t->next) {
       static_cast<pool_waiter*>(t)->nudge();
     }
+  }
+  /// Under the lock, when jobs have come or gone.
+  void note_pending() noexcept {
+    pending_.store(machine_.pending(), std::memory_order_relaxed);
+    // Those that no thread was found for are done: the next are offered to threads again.
+    if ((serves || posts) && machine_.pending() == 0) helpless_.store(false, std::memory_order_relaxed);
   }
 
   void carry_out(actions& fx, pool_event const* first = nullptr) noexcept {
@@ -473,11 +483,7 @@ class pool_core final : public pool_home,
       all.dispatch();
       if (fx.starves) all.make_room();
     }
-    if (fx.changed) {
-      std::lock_guard lock(watch_mutex_);
-      ++watch_version_;
-      watch_changed_.notify_all();
-    }
+    if (fx.changed) tell_watchers();
     if (fx.signal) signal();
     if (fx.hires != 0) hire(fx.hires);
     if (first != nullptr) tell(*first);
@@ -486,6 +492,12 @@ class pool_core final : public pool_home,
       b = b->next;
       destroy(box);
     }
+  }
+
+  void tell_watchers() noexcept {
+    std::lock_guard lock(watch_mutex_);
+    ++watch_version_;
+    watch_changed_.notify_all();
   }
 
   void apply(pool_options const& o) {
@@ -654,7 +666,7 @@ class pool_core final : public pool_home,
   pool_slot* claim(bool openings, bool checks) {
     owner own(*this);
     pool_slot* const s = machine_.claim(openings, checks);
-    pending_.store(machine_.pending(), std::memory_order_relaxed);
+    note_pending();
     return s;
   }
   void do_job(pool_slot& s, pool_waiter* by) noexcept {
@@ -711,9 +723,9 @@ class pool_core final : public pool_home,
       }
 #if TIDEOVER_EXCEPTIONS
       try {
-        object_type* const made = make(why);
+        std::unique_ptr<object_type> made(make(why));
         made != nullptr ? (*permit).succeed() : (*permit).fail();
-        return made;
+        return made.release();
       } catch (...) {
         (*permit).fail();
         throw;
@@ -804,7 +816,8 @@ class pool_core final : public pool_home,
       service_->changed.notify_all();
     }
   }
-  /// `n` more threads, as `plan` has counted them already. Where there are none, those who wait do the work.
+  /// `n` more threads, as `plan` has counted them already. Where there are none, those who wait do the work
+  /// that is there now.
   TIDEOVER_COLD void hire(std::size_t n) noexcept {
     for (; n != 0; --n) {
       if (!try_hire()) fall_back();
@@ -847,7 +860,10 @@ class pool_core final : public pool_home,
       return taken;
     } else if constexpr (posts) {
       task work([core = this->shared_from_this()] {
-        if (pool_slot* const s = core->claim(true, true)) core->do_job(*s, nullptr);
+        // Openings first: who waits does the checks.
+        pool_slot* s = core->claim(true, false);
+        if (s == nullptr) s = core->claim(false, true);
+        if (s != nullptr) core->do_job(*s, nullptr);
       });
       return runner_.try_post(work);
     } else {
@@ -855,10 +871,16 @@ class pool_core final : public pool_home,
     }
   }
   TIDEOVER_COLD void fall_back() noexcept {
-    helpless_.store(true, std::memory_order_relaxed);
-    owner own(*this);
-    if constexpr (serves) --workers_;
-    nudge(machine_.pending());
+    bool watched = false;
+    {
+      owner own(*this);
+      if constexpr (serves) --workers_;
+      if (machine_.pending() == 0) return;
+      helpless_.store(true, std::memory_order_relaxed);
+      nudge();
+      watched = watchers_ != 0;
+    }
+    if (watched) tell_watchers();
   }
 
   /// What a thread of ours does: jobs while there are some; then one of them stays, and sees to what is due.
@@ -882,7 +904,7 @@ class pool_core final : public pool_home,
         }
         job = machine_.claim(true, true);
         if (job != nullptr) {
-          pending_.store(machine_.pending(), std::memory_order_relaxed);
+          note_pending();
         } else if (machine_.closed()) {
           leaves = true;
         } else {
@@ -891,7 +913,8 @@ class pool_core final : public pool_home,
           plan(fx, caller::worker);
           if (fx.openings + fx.checks == 0) {
             due = machine_.next_deadline(now);
-            leaves = workers_ > 1;
+            // One stays that can be woken, whatever keeps the others.
+            leaves = idle_workers_ > called_workers_;
             if (!leaves) {
               idle = true;
               ++idle_workers_;
@@ -1023,7 +1046,7 @@ class pool_core final : public pool_home,
   [[no_unique_address]] guard_type guard_;
   runner_type runner_;
   bool const owns_runner_;
-  std::atomic<bool> helpless_;  // no threads: those who wait do the work
+  std::atomic<bool> helpless_;  // no threads for what is there now, or at all: those who wait do the work
   std::shared_ptr<pool_service> const service_;
   std::stop_source stop_;
 
@@ -1031,7 +1054,8 @@ class pool_core final : public pool_home,
   std::shared_ptr<pool_core> orphan_;  // itself, while leases outlive the pool
   std::size_t workers_ = 0;
   std::size_t idle_workers_ = 0;
-  std::size_t called_workers_ = 0;  // of those
+  std::size_t called_workers_ = 0;          // of those
+  instant told_retry_at_ = instant::max();  // what those who wait know of
   std::size_t watchers_ = 0;
   std::size_t warming_ = 0;
 
