@@ -132,6 +132,14 @@ class pool_oracle {
     if (!is(pool_flaw::leaks_a_place)) take_opening(number);
     ++s_.open_failures;
     if (!is(pool_flaw::backoff_forgotten)) retry_at_ = now + r_.backoff;
+    for (auto j = jobs_.begin(); j != jobs_.end() && now < retry_at_;) {
+      if (j->opens) {
+        take_opening(j->number);
+        j = jobs_.erase(j);
+      } else {
+        ++j;
+      }
+    }
     if (tells_one || !o_.wait_through_errors) {
       drop_late(now);
       if (!line_.empty()) {

@@ -330,14 +330,18 @@ class pool_core final : public pool_home,
   }
   /// What is due, and, with no threads, what waits to be done. Returns how many jobs it did.
   std::size_t tick() {
-    std::size_t done = 0;
+    std::size_t done = 0, left = 0;
+    bool good = true;
     for (;;) {
       run([&](actions& fx, instant now) { machine_.tick(now, fx); });
       tell_leaks();
       if (!helpless_.load(std::memory_order_relaxed)) return done;
-      pool_slot* const s = claim(true, true);
+      // What a failure brings about at once is for the next call: there may be no end of it.
+      if (good) left = pending_.load(std::memory_order_relaxed);
+      pool_slot* const s = left != 0 ? claim(true, true) : nullptr;
       if (s == nullptr) return done;
-      do_job(*s, nullptr);
+      good = do_job(*s, nullptr);
+      --left;
       ++done;
     }
   }
@@ -402,6 +406,7 @@ class pool_core final : public pool_home,
     bool signal = false;    // one of those that are there sleeps
     bool changed = false;   // somebody watches
     bool starves = false;   // it has begun to lack budget
+    bool urgent = false;    // somebody is here who does nothing else before it is done
   };
 
   /// One event: under the lock, then what comes of it, without.
@@ -423,6 +428,7 @@ class pool_core final : public pool_home,
   /// Under the lock: who is to do the new jobs.
   void plan(actions& fx, caller who) noexcept {
     note_pending();
+    fx.urgent = who == caller::waiter;
     fx.changed = watchers_ != 0;
     if constexpr (budget_type::limited) {
       fx.starves = machine_.budget().all().want(*this, machine_.starves());
@@ -485,7 +491,7 @@ class pool_core final : public pool_home,
     }
     if (fx.changed) tell_watchers();
     if (fx.signal) signal();
-    if (fx.hires != 0) hire(fx.hires);
+    if (fx.hires != 0) hire(fx.hires, fx.urgent);
     if (first != nullptr) tell(*first);
     for (pool_box* b = fx.doomed; b != nullptr;) {
       pool_box& box = *b;
@@ -597,10 +603,20 @@ class pool_core final : public pool_home,
   }
   /// Does a job while it waits anyway: a check, and where there are no threads whatever there is.
   bool help(pool_waiter& w) {
-    pool_slot* const s = claim(helpless_.load(std::memory_order_relaxed), true);
+    bool const helpless = helpless_.load(std::memory_order_relaxed);
+    if (!helpless && !may_check(w)) {
+      if (!std::exchange(w.has_left_checks, true)) delegate();
+      return false;
+    }
+    pool_slot* const s = claim(helpless, true);
     if (s == nullptr) return false;
     do_job(*s, &w);
     return true;
+  }
+  /// One time-out in all, whatever there is to be checked.
+  bool may_check(pool_waiter const& w) const {
+    return w.checking.count() < fast_.check_timeout.load(std::memory_order_relaxed) &&
+           clock_.precise_now() < w.deadline;
   }
   /// Leaves behind jobs that it would have done.
   TIDEOVER_COLD void delegate() {
@@ -669,21 +685,20 @@ class pool_core final : public pool_home,
     note_pending();
     return s;
   }
-  void do_job(pool_slot& s, pool_waiter* by) noexcept {
-    if (s.state == pool_slot_state::opening) {
-      open(s, by);
-    } else {
-      check(s, by);
-    }
+  /// False: it failed.
+  bool do_job(pool_slot& s, pool_waiter* by) noexcept {
+    return s.state == pool_slot_state::opening ? open(s, by) : check(s, by);
   }
 
-  void open(pool_slot& s, pool_waiter* by) noexcept {
+  bool open(pool_slot& s, pool_waiter* by) noexcept {
     object_type* made = nullptr;
     failure why{.code = errc::factory_error};
+    // Who does it himself has no longer than he has.
+    instant const latest = by != nullptr ? by->deadline : instant::max();
     bool refused = false, no_memory = false;
 #if TIDEOVER_EXCEPTIONS
     try {
-      made = ask_open(why, refused);
+      made = ask_open(why, refused, latest);
     } catch (std::bad_alloc const&) {
       why.cause = std::current_exception();
       no_memory = true;
@@ -691,7 +706,7 @@ class pool_core final : public pool_home,
       why.cause = std::current_exception();
     }
 #else
-    made = ask_open(why, refused);
+    made = ask_open(why, refused, latest);
 #endif
     actions fx;
     pool_event created{.kind = pool_event_kind::created, .pool = name_};
@@ -707,13 +722,14 @@ class pool_core final : public pool_home,
       } else if (refused) {
         machine_.open_refused(s, retry_after, now, fx);
       } else {
-        machine_.open_failed(s, no_memory, now, fx);
+        machine_.open_failed(s, no_memory, now, fx, now < latest);
       }
       plan(fx, by != nullptr ? caller::waiter : caller::anybody);
     }
     carry_out(fx, made != nullptr ? &created : nullptr);
+    return made != nullptr;
   }
-  object_type* ask_open(failure& why, bool& refused) {
+  object_type* ask_open(failure& why, bool& refused, instant latest) {
     if constexpr (guard_type::guards) {
       auto permit = guard_.try_acquire();
       if (!permit) {
@@ -723,7 +739,7 @@ class pool_core final : public pool_home,
       }
 #if TIDEOVER_EXCEPTIONS
       try {
-        std::unique_ptr<object_type> made(make(why));
+        std::unique_ptr<object_type> made(make(why, latest));
         made != nullptr ? (*permit).succeed() : (*permit).fail();
         return made.release();
       } catch (...) {
@@ -731,17 +747,17 @@ class pool_core final : public pool_home,
         throw;
       }
 #else
-      object_type* const made = make(why);
+      object_type* const made = make(why, latest);
       made != nullptr ? (*permit).succeed() : (*permit).fail();
       return made;
 #endif
     } else {
-      return make(why);
+      return make(why, latest);
     }
   }
-  object_type* make(failure& why) {
+  object_type* make(failure& why, instant latest) {
     std::chrono::nanoseconds const patience(fast_.connect_timeout.load(std::memory_order_relaxed));
-    deadline const until{clock_.precise_now() + patience, stop_.get_token()};
+    deadline const until{std::min(clock_.precise_now() + patience, latest), stop_.get_token()};
     if constexpr (std::is_same_v<std::remove_cvref_t<decltype(factory_.connect(until))>, connection>) {
       return new object_type([&]() -> connection { return factory_.connect(until); });
     } else {
@@ -755,14 +771,17 @@ class pool_core final : public pool_home,
     }
   }
 
-  void check(pool_slot& s, pool_waiter* by) noexcept {
+  bool check(pool_slot& s, pool_waiter* by) noexcept {
     instant const begin = clock_.precise_now();
     std::chrono::nanoseconds patience(fast_.check_timeout.load(std::memory_order_relaxed));
     instant until = begin + patience;
     bool good = false;
+    bool hurried = false;
     if (by != nullptr) {
       // One time-out in all, whatever there is to be checked.
-      until = std::min(begin + (patience - by->checking), by->deadline);
+      instant const latest = std::min(begin + (patience - by->checking), by->deadline);
+      hurried = latest < until;
+      until = std::min(until, latest);
     }
     if (begin < until) {
       if constexpr (has_check) {
@@ -780,9 +799,11 @@ class pool_core final : public pool_home,
     run(
         [&](actions& fx, instant now) {
           if (by != nullptr) by->checking += now - begin;
-          machine_.checked(s, good, now, fx);
+          // What was not given its time says nothing of the others.
+          machine_.checked(s, good, now, fx, !hurried || now < until);
         },
         by != nullptr ? caller::waiter : caller::anybody);
+    return good;
   }
 
   void destroy(pool_box& b) noexcept {
@@ -818,11 +839,35 @@ class pool_core final : public pool_home,
   }
   /// `n` more threads, as `plan` has counted them already. Where there are none, those who wait do the work
   /// that is there now.
-  TIDEOVER_COLD void hire(std::size_t n) noexcept {
-    for (; n != 0; --n) {
-      if (!try_hire()) fall_back();
+  TIDEOVER_COLD void hire(std::size_t n, bool urgent) noexcept {
+    if constexpr (posts) {
+      // An executor may run it at once, and that may come back here; then it is for the call below to go on,
+      // or each failure would leave its frames on the stack.
+      for (hiring* below = urgent ? nullptr : hiring_; below != nullptr; below = below->below) {
+        if (below->core != this) continue;
+        below->more += n;
+        return;
+      }
+      hiring here{this, hiring_, n};
+      hiring_ = &here;
+      while (here.more != 0) {
+        --here.more;
+        if (!try_hire()) fall_back();
+      }
+      hiring_ = here.below;
+    } else {
+      for (; n != 0; --n) {
+        if (!try_hire()) fall_back();
+      }
     }
   }
+  /// A call of `hire` that is under way on this thread.
+  struct hiring {
+    pool_core const* core;
+    hiring* below;
+    std::size_t more;
+  };
+  inline static constinit thread_local hiring* hiring_ = nullptr;
   bool try_hire() noexcept {
 #if TIDEOVER_EXCEPTIONS
     try {
@@ -859,17 +904,32 @@ class pool_core final : public pool_home,
       if (taken) unless_taken.service = nullptr;
       return taken;
     } else if constexpr (posts) {
-      task work([core = this->shared_from_this()] {
-        // Openings first: who waits does the checks.
-        pool_slot* s = core->claim(true, false);
-        if (s == nullptr) s = core->claim(false, true);
-        if (s != nullptr) core->do_job(*s, nullptr);
-      });
+      task work(errand(this->shared_from_this()));
       return runner_.try_post(work);
     } else {
       return false;
     }
   }
+  /// One job, whichever there is. If its executor drops it, those who wait do the work.
+  class errand {
+   public:
+    explicit errand(std::shared_ptr<pool_core> core) noexcept : core_(std::move(core)) {}
+    errand(errand&&) noexcept = default;
+    errand& operator=(errand&&) = delete;
+    ~errand() {
+      if (core_ != nullptr) core_->fall_back();
+    }
+    void operator()() {
+      std::shared_ptr<pool_core> const core = std::move(core_);
+      // Openings first: who waits does the checks.
+      pool_slot* s = core->claim(true, false);
+      if (s == nullptr) s = core->claim(false, true);
+      if (s != nullptr) core->do_job(*s, nullptr);
+    }
+
+   private:
+    std::shared_ptr<pool_core> core_;
+  };
   TIDEOVER_COLD void fall_back() noexcept {
     bool watched = false;
     {

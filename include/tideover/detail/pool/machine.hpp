@@ -119,13 +119,16 @@ class pool_machine {
     s.expires_at = o_.max_lifetime.count() > 0 ? now + life() : instant::max();
     come_back<true>(s, now, fx);
   }
-  /// `ends_one`: the first one who waits is told at once.
-  void open_failed(pool_slot& s, bool ends_one, instant now, pool_effects& fx) {
+  /// `ends_one`: the first one who waits is told at once. Without `had_time` it says nothing of the factory.
+  void open_failed(pool_slot& s, bool ends_one, instant now, pool_effects& fx, bool had_time = true) {
     ++counts_.open_failures;
-    retry_at_ = now + backoff_.delay(failures_, rng_);
-    if (failures_ < 63) ++failures_;
     free_opening(s);
-    if (ends_one || !o_.wait_through_errors) tell_first(now, fx);
+    if (had_time) {
+      retry_at_ = now + backoff_.delay(failures_, rng_);
+      if (failures_ < 63) ++failures_;
+      free_unbegun(now);
+    }
+    if (ends_one || (had_time && !o_.wait_through_errors)) tell_first(now, fx);
     settle(now, fx);
   }
   /// It was not let through, and the factory was not asked: the first one who waits is told, unless another
@@ -134,11 +137,13 @@ class pool_machine {
     ++counts_.open_failures;
     retry_at_ = now + (retry_after.count() > 0 ? retry_after : backoff_.delay(failures_, rng_));
     free_opening(s);
+    free_unbegun(now);
     if (opening_ == 0) tell_first(now, fx);
     settle(now, fx);
   }
 
-  void checked(pool_slot& s, bool good, instant now, pool_effects& fx) {
+  /// `tells_of_others`: if it failed, so may they.
+  void checked(pool_slot& s, bool good, instant now, pool_effects& fx, bool tells_of_others = true) {
     --checking_;
     ++live_;
     s.state = pool_slot_state::live;
@@ -149,7 +154,7 @@ class pool_machine {
     }
     ++counts_.check_failures;
     doom(s, pool_close_reason::check_failed, fx);
-    for (std::uint32_t i = store_.first(); i != no_slot;) {
+    for (std::uint32_t i = tells_of_others ? store_.first() : no_slot; i != no_slot;) {
       pool_slot& other = slots_[i];
       i = store_.after(other);
       if (other.proven >= now) continue;
@@ -662,6 +667,11 @@ class pool_machine {
   void free_opening(pool_slot& s) noexcept {
     --opening_;
     make_absent(s);
+  }
+  /// What nobody has begun to open rests, too.
+  void free_unbegun(instant now) noexcept {
+    if (now >= retry_at_) return;
+    while (pool_slot* const unbegun = claim(true, false)) free_opening(*unbegun);
   }
   void begin_opening(pool_effects& fx) noexcept {
     std::uint32_t const i = free_ != no_slot ? free_ : used_;
