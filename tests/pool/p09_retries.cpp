@@ -332,3 +332,38 @@ TEST_CASE("P13: a breaker that throws at a success leaks no connection") {
   CHECK(home->made == 1);
   CHECK(home->alive == 0);
 }
+
+TEST_CASE("P24: two pools share the threads that both were given, and both end") {
+  watchdog const limit("shared threads");
+  tideover::owned_threads threads(1);
+  connection_pool<fake_factory> a(fake_factory{std::make_shared<back_end>()}, {}, threads);
+  a.acquire().release();
+  {
+    connection_pool<fake_factory> b(fake_factory{std::make_shared<back_end>()}, {.acquire_timeout = 1h},
+                                    threads);
+    b.acquire().release();
+  }
+  a.acquire().release();
+}
+
+TEST_CASE("P24: with an executor, too, the pool's end waits for a connect that is under way") {
+  watchdog const limit("connect under way");
+  auto const home = std::make_shared<back_end>();
+  tideover::owned_threads threads(1);
+  auto const post = [&](task& t) { return threads.try_post(t); };
+  std::atomic<bool> over{false};
+  gate door;
+  home->on_connect = [&](deadline const& d) {
+    door.pass();
+    await([&] { return d.stop.stop_requested(); });
+    for (int i = 0; i < 100; ++i) std::this_thread::yield();
+    over = true;
+  };
+  {
+    connection_pool<fake_factory, tideover::run_by<decltype(post)>> pool(
+        fake_factory{home}, {.min_size = 1}, tideover::run_by<decltype(post)>(post));
+    door.await_arrivals(1);
+    door.open();
+  }
+  CHECK(over);
+}

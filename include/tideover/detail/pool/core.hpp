@@ -116,7 +116,7 @@ class pool_core final : public pool_home,
         runner_(std::move(runner)),
         owns_runner_(owns_runner),
         helpless_(!serves && !posts),
-        service_(serves ? std::make_shared<pool_service>() : nullptr) {
+        service_(serves || posts ? std::make_shared<pool_service>() : nullptr) {
     machine_.validates(has_check);
     owner own(*this);
     apply(o);
@@ -134,10 +134,13 @@ class pool_core final : public pool_home,
   void end() noexcept {
     shut_down();
     if constexpr (budget_type::limited) machine_.budget().all().leave(*this);
-    if constexpr (serves) {
+    if constexpr (serves || posts) {
+      std::size_t mine = 0;  // what listens may end a pool from within
+      for (working* w = working_; w != nullptr; w = w->below) mine += w->core == this ? 1 : 0;
       std::unique_lock lock(service_->mutex);
-      service_->changed.wait(lock, [&] { return service_->present == 0; });
-      lock.unlock();
+      service_->changed.wait(lock, [&] { return service_->present <= mine; });
+    }
+    if constexpr (serves) {
       if (owns_runner_) runner_.close();
     }
     owner own(*this);
@@ -438,7 +441,7 @@ class pool_core final : public pool_home,
     instant const retry_at = machine_.retry_at();
     if (jobs == 0 && machine_.rests() && retry_at != instant::max()) {
       if constexpr (serves) fx.signal = idle_workers_ != 0;
-      if (retry_at < told_retry_at_) nudge();
+      if (alone() && retry_at < told_retry_at_) nudge();
     }
     told_retry_at_ = retry_at;
     if (jobs == 0) return;
@@ -578,9 +581,8 @@ class pool_core final : public pool_home,
         looked = true;
         if (w.spin()) return;
       }
-      bool const alone = helpless_.load(std::memory_order_relaxed) || posts;
       instant until = w.deadline;
-      if (alone) {
+      if (alone()) {
         owner own(*this);
         until = std::min(until, machine_.retry_at());
       }
@@ -600,6 +602,10 @@ class pool_core final : public pool_home,
       }
       run([&](actions& fx, instant now) { machine_.tick(now, fx); }, caller::waiter);
     }
+  }
+  /// No thread of ours sees to what is due.
+  bool alone() const noexcept {
+    return !serves || !owns_runner_ || helpless_.load(std::memory_order_relaxed);
   }
   /// Does a job while it waits anyway: a check, and where there are no threads whatever there is.
   bool help(pool_waiter& w) {
@@ -861,6 +867,12 @@ class pool_core final : public pool_home,
       }
     }
   }
+  /// An errand that this thread is on.
+  struct working {
+    pool_core const* core;
+    working* below;
+  };
+  inline static constinit thread_local working* working_ = nullptr;
   /// A call of `hire` that is under way on this thread.
   struct hiring {
     pool_core const* core;
@@ -920,11 +932,22 @@ class pool_core final : public pool_home,
       if (core_ != nullptr) core_->fall_back();
     }
     void operator()() {
-      std::shared_ptr<pool_core> const core = std::move(core_);
+      auto const service = core_->service_;
+      {
+        std::lock_guard lock(service->mutex);
+        ++service->present;
+      }
+      working here{core_.get(), working_};
+      working_ = &here;
       // Openings first: who waits does the checks.
-      pool_slot* s = core->claim(true, false);
-      if (s == nullptr) s = core->claim(false, true);
-      if (s != nullptr) core->do_job(*s, nullptr);
+      pool_slot* s = core_->claim(true, false);
+      if (s == nullptr) s = core_->claim(false, true);
+      if (s != nullptr) core_->do_job(*s, nullptr);
+      working_ = here.below;
+      core_.reset();
+      std::lock_guard lock(service->mutex);
+      --service->present;
+      service->changed.notify_all();
     }
 
    private:
@@ -974,7 +997,8 @@ class pool_core final : public pool_home,
           if (fx.openings + fx.checks == 0) {
             due = machine_.next_deadline(now);
             // One stays that can be woken, whatever keeps the others.
-            leaves = idle_workers_ > called_workers_;
+            // Others may need those that are not ours.
+            leaves = !owns_runner_ || idle_workers_ > called_workers_;
             if (!leaves) {
               idle = true;
               ++idle_workers_;
@@ -1017,7 +1041,7 @@ class pool_core final : public pool_home,
       {
         owner own(*this);
         if (done()) break;
-        if (helpless || posts) next = std::min(until, machine_.retry_at());
+        if (alone()) next = std::min(until, machine_.retry_at());
       }
       if (helpless) {
         if (pool_slot* const s = claim(true, true)) {
