@@ -367,3 +367,22 @@ TEST_CASE("P24: with an executor, too, the pool's end waits for a connect that i
   }
   CHECK(over);
 }
+
+TEST_CASE("P12: while one connect hangs, another that failed is tried again") {
+  watchdog const limit("a thread for the retry");
+  auto const home = std::make_shared<back_end>();
+  gate door;
+  home->on_connect = [&, n = std::make_shared<std::atomic<int>>(0)](deadline const&) {
+    int const mine = ++*n;
+    if (mine == 1) door.pass();
+    if (mine == 2) throw server_down();
+  };
+  connection_pool<fake_factory, constant_backoff> pool(
+      fake_factory{home}, {.max_size = 2, .max_connecting = 2}, constant_backoff{20ms});
+  borrower a(pool, 1h);
+  door.await_arrivals(1);
+  borrower b(pool, 1h);
+  await([&] { return a.done || b.done; });
+  CHECK(home->attempts == 3);
+  door.open();
+}
