@@ -431,7 +431,8 @@ class connection_pool {
   }
   /// Does what is due: closes what has been idle or has lived too long, begins checks and connects, looks for
   /// leaks. With `hand_driven` does what waits to be done, too, on this thread; returns how much that was.
-  /// With `owned_threads` nobody needs to call it.
+  /// With `owned_threads` nobody needs to call it, unless they were passed: then other pools may need them,
+  /// too.
   std::size_t tick() { return core_->tick(); }
   /// When `tick()` has something to do at the latest.
   instant next_deadline() { return core_->next_deadline(); }

@@ -44,7 +44,8 @@ struct pool_options {
   std::chrono::nanoseconds validate_after_idle = std::chrono::seconds(1);
   /// So many may be connecting at once, 1 or more.
   std::size_t max_connecting = 2;
-  /// The deadline that the factory is given to connect, above 0; no caller's shortens it.
+  /// The deadline that the factory is given to connect, above 0. A caller's shortens it only if he connects
+  /// on his own thread, for want of others.
   std::chrono::nanoseconds connect_timeout = std::chrono::seconds(10);
   /// The deadline that a check is given, above 0; less if the caller for whom it is made has less left.
   std::chrono::nanoseconds check_timeout = std::chrono::seconds(1);

@@ -81,12 +81,27 @@ struct keyed_upkeep {
   std::mutex mutex;
   std::condition_variable changed;
   std::uint64_t signals = 0;
+  std::size_t posted = 0;  // what was given to the threads and is not over
   bool stopped = false;
 
   void signal() noexcept {
     std::lock_guard lock(mutex);
     ++signals;
     changed.notify_all();
+  }
+  void begin() noexcept {
+    std::lock_guard lock(mutex);
+    ++posted;
+  }
+  void end() noexcept {
+    std::lock_guard lock(mutex);
+    --posted;
+    ++signals;  // what is there now will be due at some time
+    changed.notify_all();
+  }
+  void await_all() noexcept {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return posted == 0; });
   }
 };
 
@@ -99,14 +114,32 @@ class keyed_threads {
       : threads_(std::move(threads)), upkeep_(std::move(upkeep)) {}
 
   bool try_post(task& work) {
-    task watched([upkeep = upkeep_, inner = std::make_shared<task>(std::move(work))] {
-      (*inner)();
-      upkeep->signal();  // what is there now will be due at some time
-    });
+    task watched{errand(upkeep_, std::move(work))};
     return threads_.try_post(watched);
   }
 
  private:
+  /// Counts as long as it, or what it holds, is there: it may hold the threads, and whoever owns them waits.
+  class errand {
+   public:
+    errand(std::shared_ptr<keyed_upkeep> upkeep, task work) noexcept
+        : upkeep_(std::move(upkeep)), work_(std::move(work)) {
+      upkeep_->begin();
+    }
+    errand(errand&&) noexcept = default;
+    errand& operator=(errand&&) = delete;
+    ~errand() {
+      if (upkeep_ == nullptr) return;
+      work_ = task();
+      upkeep_->end();
+    }
+    void operator()() { work_(); }
+
+   private:
+    std::shared_ptr<keyed_upkeep> upkeep_;
+    task work_;
+  };
+
   owned_threads threads_;
   std::shared_ptr<keyed_upkeep> upkeep_;
 };
@@ -305,7 +338,7 @@ class keyed_pool {
     }
     if constexpr (serves) {
       keeper_.close();
-      if (owns_runner_) runner_.close();
+      owns_runner_ ? runner_.close() : upkeep_->await_all();
     }
     for (auto& [key, e] : keys_) e.pool->end();
   }
@@ -380,10 +413,17 @@ class keyed_pool {
   instant next_deadline() {
     instant next = instant::max();
     instant const now = clock_.precise_now();
-    std::lock_guard lock(mutex_);
-    for (auto& [key, e] : keys_) {
-      next = std::min(next, e.pool->next_deadline());
-      if (may_forget(e)) next = std::min(next, std::max(now, e.last_used + options_.forget_after));
+    // Each pool has a lock of its own: those who take are not to wait for a look at all of them.
+    struct known {
+      std::shared_ptr<core> pool;
+      instant forgotten_at;
+    };
+    for (known const& k : copy_of_all<known>([&](entry& e) {
+           bool const used = e.callers.load(std::memory_order_acquire) != 0;
+           return known{e.pool, used ? instant::max() : e.last_used + options_.forget_after};
+         })) {
+      next = std::min(next, k.pool->next_deadline());
+      if (k.forgotten_at < next && k.pool->empty()) next = std::max(now, k.forgotten_at);
     }
     return next;
   }
@@ -408,12 +448,12 @@ class keyed_pool {
   }
   keyed_pool_stats stats() {
     keyed_pool_stats s;
-    {
-      std::lock_guard lock(mutex_);
-      s.all = gone_;
-      s.keys = keys_.size();
-      s.forgotten = forgotten_;
-      for (auto& [key, e] : keys_) detail::add_to(s.all, e.pool->stats());
+    for (auto const& pool : pools([&] {
+           s.all = gone_;
+           s.keys = keys_.size();
+           s.forgotten = forgotten_;
+         })) {
+      detail::add_to(s.all, pool->stats());
     }
     s.used = budget_->used();
     s.hungry = budget_->hungry();
@@ -626,14 +666,28 @@ class keyed_pool {
     }
   }
   std::vector<std::shared_ptr<core>> pools() {
-    std::vector<std::shared_ptr<core>> all;
+    return pools([] {});
+  }
+  template <class AtOnce>
+  std::vector<std::shared_ptr<core>> pools(AtOnce at_once) {
+    return copy_of_all<std::shared_ptr<core>>([](entry& e) { return e.pool; }, at_once);
+  }
+  /// What `copy(entry&)` gives for each key; `at_once()` is called under the same lock.
+  template <class T, class Copy>
+  std::vector<T> copy_of_all(Copy copy) {
+    return copy_of_all<T>(copy, [] {});
+  }
+  template <class T, class Copy, class AtOnce>
+  std::vector<T> copy_of_all(Copy copy, AtOnce at_once) {
+    std::vector<T> all;
     for (;;) {
       std::size_t n = 0;
       {
         std::lock_guard lock(mutex_);
         n = keys_.size();
         if (n <= all.capacity()) {
-          for (auto& [key, e] : keys_) all.push_back(e.pool);
+          for (auto& [key, e] : keys_) all.push_back(copy(e));
+          at_once();
           return all;
         }
       }

@@ -121,3 +121,23 @@ TEST_CASE("P26: taking an idle object of a known key and giving it back allocate
   }
   CHECK(count.allocations() == 0);
 }
+
+TEST_CASE("P29: threads that were passed and kept by nobody else end with the pool, not on one of them") {
+  watchdog const limit("the last copy of the threads");
+  auto const home = std::make_shared<hosts>();
+  std::atomic<bool> begun{false};
+  home->on_connect = [&](std::string const&, deadline const& d) {
+    begun = true;
+    await([&] { return d.stop.stop_requested(); });
+    for (int i = 0; i < 100; ++i) std::this_thread::yield();
+  };
+  {
+    keyed_pool<std::string, wire_factory> pool(wire_factory{home},
+                                               {.each = {.min_size = 1, .max_size = 1}, .max_total = 2},
+                                               tideover::owned_threads(2));
+    static_cast<void>(pool.try_acquire("a"));
+    static_cast<void>(pool.try_acquire("b"));
+    await([&] { return begun.load(); });
+  }
+  CHECK(home->all == 0);
+}

@@ -132,6 +132,14 @@ class pool_oracle {
     if (!is(pool_flaw::leaks_a_place)) take_opening(number);
     ++s_.open_failures;
     if (!is(pool_flaw::backoff_forgotten)) retry_at_ = now + r_.backoff;
+    for (auto j = jobs_.begin(); j != jobs_.end() && now < retry_at_;) {
+      if (j->opens) {
+        take_opening(j->number);
+        j = jobs_.erase(j);
+      } else {
+        ++j;
+      }
+    }
     if (tells_one || !o_.wait_through_errors) {
       drop_late(now);
       if (!line_.empty()) {
@@ -203,6 +211,7 @@ class pool_oracle {
       close_idle(oldest(), pool_close_reason::shrunk);
     }
     while (idle_.size() > o_.max_idle) close_idle(oldest(), pool_close_reason::surplus);
+    wanted_idle_ = std::min({wanted_idle_, o_.max_size, o_.max_idle});
     for (std::size_t i = 0; i < line_.size();) {
       if (line_[i].want <= o_.max_size) {
         ++i;
@@ -221,7 +230,7 @@ class pool_oracle {
     step(now);
   }
   void want_idle(std::size_t n, instant now) {
-    wanted_idle_ = n;
+    wanted_idle_ = std::min({n, o_.max_size, o_.max_idle});
     step(now);
   }
   void close_all() {

@@ -116,7 +116,7 @@ class pool_core final : public pool_home,
         runner_(std::move(runner)),
         owns_runner_(owns_runner),
         helpless_(!serves && !posts),
-        service_(serves ? std::make_shared<pool_service>() : nullptr) {
+        service_(serves || posts ? std::make_shared<pool_service>() : nullptr) {
     machine_.validates(has_check);
     owner own(*this);
     apply(o);
@@ -134,10 +134,13 @@ class pool_core final : public pool_home,
   void end() noexcept {
     shut_down();
     if constexpr (budget_type::limited) machine_.budget().all().leave(*this);
-    if constexpr (serves) {
+    if constexpr (serves || posts) {
+      std::size_t mine = 0;  // what listens may end a pool from within
+      for (working* w = working_; w != nullptr; w = w->below) mine += w->core == this ? 1 : 0;
       std::unique_lock lock(service_->mutex);
-      service_->changed.wait(lock, [&] { return service_->present == 0; });
-      lock.unlock();
+      service_->changed.wait(lock, [&] { return service_->present <= mine; });
+    }
+    if constexpr (serves) {
       if (owns_runner_) runner_.close();
     }
     owner own(*this);
@@ -224,14 +227,15 @@ class pool_core final : public pool_home,
         }
       }
     }
-    bool waits = false;
+    // Only who waits does himself what his coming has begun.
+    caller who = caller::anybody;
     run(
         [&](actions& fx) {
           machine_.acquire(w, now, fx);
-          waits = w.queued;
+          if (w.queued) who = caller::waiter;
         },
-        caller::waiter);
-    if (waits) {
+        who);
+    if (who == caller::waiter) {
       if (stop.stop_possible()) {
         auto cancel = [&] { this->cancel(w); };
         std::stop_callback<decltype(cancel)> const on_stop(stop, cancel);
@@ -314,13 +318,12 @@ class pool_core final : public pool_home,
   std::size_t warm(std::size_t n, instant until) {
     std::size_t idle = 0;
     run([&](actions& fx, instant now) {
-      n = std::min(n, machine_.options().max_size);
       ++warming_;
       machine_.want_idle(std::max(n, machine_.wanted_idle()), now, fx);
     });
     watch(until, [&] {
       idle = machine_.idle();
-      return idle >= n || machine_.closed();
+      return idle >= std::min(n, machine_.most_idle()) || machine_.closed();
     });
     run([&](actions& fx, instant now) {
       idle = machine_.idle();
@@ -330,14 +333,18 @@ class pool_core final : public pool_home,
   }
   /// What is due, and, with no threads, what waits to be done. Returns how many jobs it did.
   std::size_t tick() {
-    std::size_t done = 0;
+    std::size_t done = 0, left = 0;
+    bool good = true;
     for (;;) {
       run([&](actions& fx, instant now) { machine_.tick(now, fx); });
       tell_leaks();
       if (!helpless_.load(std::memory_order_relaxed)) return done;
-      pool_slot* const s = claim(true, true);
+      // What a failure brings about at once is for the next call: there may be no end of it.
+      if (good) left = pending_.load(std::memory_order_relaxed);
+      pool_slot* const s = left != 0 ? claim(true, true) : nullptr;
       if (s == nullptr) return done;
-      do_job(*s, nullptr);
+      good = do_job(*s, nullptr);
+      --left;
       ++done;
     }
   }
@@ -402,11 +409,12 @@ class pool_core final : public pool_home,
     bool signal = false;    // one of those that are there sleeps
     bool changed = false;   // somebody watches
     bool starves = false;   // it has begun to lack budget
+    bool urgent = false;    // somebody is here who does nothing else before it is done
   };
 
   /// One event: under the lock, then what comes of it, without.
   template <class Event>
-  void run(Event event, caller who = caller::anybody) {
+  void run(Event event, caller const& who = caller::anybody) {  // looked at after the event
     actions fx;
     {
       owner own(*this);
@@ -422,24 +430,28 @@ class pool_core final : public pool_home,
 
   /// Under the lock: who is to do the new jobs.
   void plan(actions& fx, caller who) noexcept {
-    pending_.store(machine_.pending(), std::memory_order_relaxed);
+    note_pending();
+    fx.urgent = who == caller::waiter;
     fx.changed = watchers_ != 0;
     if constexpr (budget_type::limited) {
       fx.starves = machine_.budget().all().want(*this, machine_.starves());
     }
     std::size_t jobs = fx.openings + fx.checks;
-    if constexpr (serves) {
-      // One who sleeps does not know that there is somebody now for whom to try again.
-      if (jobs == 0 && idle_workers_ != 0 && machine_.rests() && machine_.retry_at() != instant::max()) {
-        fx.signal = true;
-      }
+    // Who sleeps does not know that there is somebody now for whom to try again.
+    instant const retry_at = machine_.retry_at();
+    if (jobs == 0 && machine_.rests() && retry_at != instant::max()) {
+      if constexpr (serves) fx.signal = idle_workers_ != 0;
+      if (alone() && retry_at < told_retry_at_) nudge();
     }
+    told_retry_at_ = retry_at;
     if (jobs == 0) return;
     if (helpless_.load(std::memory_order_relaxed)) {
-      if (who == caller::anybody) nudge(jobs);
-      return;
+      if (who == caller::anybody) nudge();
+      if constexpr (!serves && !posts) return;
+      // What was refused a thread is offered again with what is new.
+      if constexpr (posts) jobs = machine_.pending();
     }
-    if (who == caller::waiter) jobs = fx.openings;
+    if (who == caller::waiter) jobs = std::min(jobs, fx.openings);
     if (who == caller::worker) --jobs;
     if constexpr (serves) {
       // One that sleeps can be called for one job only, however long it takes to wake up.
@@ -448,18 +460,25 @@ class pool_core final : public pool_home,
         fx.signal = true;
         --jobs;
       }
-      std::size_t const most = machine_.options().max_connecting + 1;
+      std::size_t const most = std::min(machine_.options().max_connecting, machine_.options().max_size) + 1;
       fx.hires = std::min(jobs, most > workers_ ? most - workers_ : 0);
       workers_ += fx.hires;
     } else {
       fx.hires = jobs;
     }
   }
-  /// Under the lock: those who wait are to do it.
-  void nudge(std::size_t jobs) noexcept {
-    for (pool_ticket* t = machine_.first_waiter(); t != nullptr && jobs != 0; t = t->next, --jobs) {
+  /// Under the lock: those who wait are to look for work again, and for the time. All, since some may be
+  /// busy.
+  void nudge() noexcept {
+    for (pool_ticket* t = machine_.first_waiter(); t != nullptr; t = t->next) {
       static_cast<pool_waiter*>(t)->nudge();
     }
+  }
+  /// Under the lock, when jobs have come or gone.
+  void note_pending() noexcept {
+    pending_.store(machine_.pending(), std::memory_order_relaxed);
+    // Those that no thread was found for are done: the next are offered to threads again.
+    if ((serves || posts) && machine_.pending() == 0) helpless_.store(false, std::memory_order_relaxed);
   }
 
   void carry_out(actions& fx, pool_event const* first = nullptr) noexcept {
@@ -473,19 +492,21 @@ class pool_core final : public pool_home,
       all.dispatch();
       if (fx.starves) all.make_room();
     }
-    if (fx.changed) {
-      std::lock_guard lock(watch_mutex_);
-      ++watch_version_;
-      watch_changed_.notify_all();
-    }
+    if (fx.changed) tell_watchers();
     if (fx.signal) signal();
-    if (fx.hires != 0) hire(fx.hires);
+    if (fx.hires != 0) hire(fx.hires, fx.urgent);
     if (first != nullptr) tell(*first);
     for (pool_box* b = fx.doomed; b != nullptr;) {
       pool_box& box = *b;
       b = b->next;
       destroy(box);
     }
+  }
+
+  void tell_watchers() noexcept {
+    std::lock_guard lock(watch_mutex_);
+    ++watch_version_;
+    watch_changed_.notify_all();
   }
 
   void apply(pool_options const& o) {
@@ -560,9 +581,8 @@ class pool_core final : public pool_home,
         looked = true;
         if (w.spin()) return;
       }
-      bool const alone = helpless_.load(std::memory_order_relaxed) || posts;
       instant until = w.deadline;
-      if (alone) {
+      if (alone()) {
         owner own(*this);
         until = std::min(until, machine_.retry_at());
       }
@@ -583,12 +603,26 @@ class pool_core final : public pool_home,
       run([&](actions& fx, instant now) { machine_.tick(now, fx); }, caller::waiter);
     }
   }
+  /// No thread of ours sees to what is due.
+  bool alone() const noexcept {
+    return !serves || !owns_runner_ || helpless_.load(std::memory_order_relaxed);
+  }
   /// Does a job while it waits anyway: a check, and where there are no threads whatever there is.
   bool help(pool_waiter& w) {
-    pool_slot* const s = claim(helpless_.load(std::memory_order_relaxed), true);
+    bool const helpless = helpless_.load(std::memory_order_relaxed);
+    if (!helpless && !may_check(w)) {
+      if (!std::exchange(w.has_left_checks, true)) delegate();
+      return false;
+    }
+    pool_slot* const s = claim(helpless, true);
     if (s == nullptr) return false;
     do_job(*s, &w);
     return true;
+  }
+  /// One time-out in all, whatever there is to be checked.
+  bool may_check(pool_waiter const& w) const {
+    return w.checking.count() < fast_.check_timeout.load(std::memory_order_relaxed) &&
+           clock_.precise_now() < w.deadline;
   }
   /// Leaves behind jobs that it would have done.
   TIDEOVER_COLD void delegate() {
@@ -654,24 +688,23 @@ class pool_core final : public pool_home,
   pool_slot* claim(bool openings, bool checks) {
     owner own(*this);
     pool_slot* const s = machine_.claim(openings, checks);
-    pending_.store(machine_.pending(), std::memory_order_relaxed);
+    note_pending();
     return s;
   }
-  void do_job(pool_slot& s, pool_waiter* by) noexcept {
-    if (s.state == pool_slot_state::opening) {
-      open(s, by);
-    } else {
-      check(s, by);
-    }
+  /// False: it failed.
+  bool do_job(pool_slot& s, pool_waiter* by) noexcept {
+    return s.state == pool_slot_state::opening ? open(s, by) : check(s, by);
   }
 
-  void open(pool_slot& s, pool_waiter* by) noexcept {
+  bool open(pool_slot& s, pool_waiter* by) noexcept {
     object_type* made = nullptr;
     failure why{.code = errc::factory_error};
+    // Who does it himself has no longer than he has.
+    instant const latest = by != nullptr ? by->deadline : instant::max();
     bool refused = false, no_memory = false;
 #if TIDEOVER_EXCEPTIONS
     try {
-      made = ask_open(why, refused);
+      made = ask_open(why, refused, latest);
     } catch (std::bad_alloc const&) {
       why.cause = std::current_exception();
       no_memory = true;
@@ -679,7 +712,7 @@ class pool_core final : public pool_home,
       why.cause = std::current_exception();
     }
 #else
-    made = ask_open(why, refused);
+    made = ask_open(why, refused, latest);
 #endif
     actions fx;
     pool_event created{.kind = pool_event_kind::created, .pool = name_};
@@ -695,13 +728,14 @@ class pool_core final : public pool_home,
       } else if (refused) {
         machine_.open_refused(s, retry_after, now, fx);
       } else {
-        machine_.open_failed(s, no_memory, now, fx);
+        machine_.open_failed(s, no_memory, now, fx, now < latest);
       }
       plan(fx, by != nullptr ? caller::waiter : caller::anybody);
     }
     carry_out(fx, made != nullptr ? &created : nullptr);
+    return made != nullptr;
   }
-  object_type* ask_open(failure& why, bool& refused) {
+  object_type* ask_open(failure& why, bool& refused, instant latest) {
     if constexpr (guard_type::guards) {
       auto permit = guard_.try_acquire();
       if (!permit) {
@@ -711,25 +745,25 @@ class pool_core final : public pool_home,
       }
 #if TIDEOVER_EXCEPTIONS
       try {
-        object_type* const made = make(why);
+        std::unique_ptr<object_type> made(make(why, latest));
         made != nullptr ? (*permit).succeed() : (*permit).fail();
-        return made;
+        return made.release();
       } catch (...) {
         (*permit).fail();
         throw;
       }
 #else
-      object_type* const made = make(why);
+      object_type* const made = make(why, latest);
       made != nullptr ? (*permit).succeed() : (*permit).fail();
       return made;
 #endif
     } else {
-      return make(why);
+      return make(why, latest);
     }
   }
-  object_type* make(failure& why) {
+  object_type* make(failure& why, instant latest) {
     std::chrono::nanoseconds const patience(fast_.connect_timeout.load(std::memory_order_relaxed));
-    deadline const until{clock_.precise_now() + patience, stop_.get_token()};
+    deadline const until{std::min(clock_.precise_now() + patience, latest), stop_.get_token()};
     if constexpr (std::is_same_v<std::remove_cvref_t<decltype(factory_.connect(until))>, connection>) {
       return new object_type([&]() -> connection { return factory_.connect(until); });
     } else {
@@ -743,14 +777,17 @@ class pool_core final : public pool_home,
     }
   }
 
-  void check(pool_slot& s, pool_waiter* by) noexcept {
+  bool check(pool_slot& s, pool_waiter* by) noexcept {
     instant const begin = clock_.precise_now();
     std::chrono::nanoseconds patience(fast_.check_timeout.load(std::memory_order_relaxed));
     instant until = begin + patience;
     bool good = false;
+    bool hurried = false;
     if (by != nullptr) {
       // One time-out in all, whatever there is to be checked.
-      until = std::min(begin + (patience - by->checking), by->deadline);
+      instant const latest = std::min(begin + (patience - by->checking), by->deadline);
+      hurried = latest < until;
+      until = std::min(until, latest);
     }
     if (begin < until) {
       if constexpr (has_check) {
@@ -768,9 +805,11 @@ class pool_core final : public pool_home,
     run(
         [&](actions& fx, instant now) {
           if (by != nullptr) by->checking += now - begin;
-          machine_.checked(s, good, now, fx);
+          // What was not given its time says nothing of the others.
+          machine_.checked(s, good, now, fx, !hurried || now < until);
         },
         by != nullptr ? caller::waiter : caller::anybody);
+    return good;
   }
 
   void destroy(pool_box& b) noexcept {
@@ -804,12 +843,43 @@ class pool_core final : public pool_home,
       service_->changed.notify_all();
     }
   }
-  /// `n` more threads, as `plan` has counted them already. Where there are none, those who wait do the work.
-  TIDEOVER_COLD void hire(std::size_t n) noexcept {
-    for (; n != 0; --n) {
-      if (!try_hire()) fall_back();
+  /// `n` more threads, as `plan` has counted them already. Where there are none, those who wait do the work
+  /// that is there now.
+  TIDEOVER_COLD void hire(std::size_t n, bool urgent) noexcept {
+    if constexpr (posts) {
+      // An executor may run it at once, and that may come back here; then it is for the call below to go on,
+      // or each failure would leave its frames on the stack.
+      for (hiring* below = urgent ? nullptr : hiring_; below != nullptr; below = below->below) {
+        if (below->core != this) continue;
+        below->more += n;
+        return;
+      }
+      hiring here{this, hiring_, n};
+      hiring_ = &here;
+      while (here.more != 0) {
+        --here.more;
+        if (!try_hire()) fall_back();
+      }
+      hiring_ = here.below;
+    } else {
+      for (; n != 0; --n) {
+        if (!try_hire()) fall_back();
+      }
     }
   }
+  /// An errand that this thread is on.
+  struct working {
+    pool_core const* core;
+    working* below;
+  };
+  inline static constinit thread_local working* working_ = nullptr;
+  /// A call of `hire` that is under way on this thread.
+  struct hiring {
+    pool_core const* core;
+    hiring* below;
+    std::size_t more;
+  };
+  inline static constinit thread_local hiring* hiring_ = nullptr;
   bool try_hire() noexcept {
 #if TIDEOVER_EXCEPTIONS
     try {
@@ -846,19 +916,54 @@ class pool_core final : public pool_home,
       if (taken) unless_taken.service = nullptr;
       return taken;
     } else if constexpr (posts) {
-      task work([core = this->shared_from_this()] {
-        if (pool_slot* const s = core->claim(true, true)) core->do_job(*s, nullptr);
-      });
+      task work(errand(this->shared_from_this()));
       return runner_.try_post(work);
     } else {
       return false;
     }
   }
+  /// One job, whichever there is. If its executor drops it, those who wait do the work.
+  class errand {
+   public:
+    explicit errand(std::shared_ptr<pool_core> core) noexcept : core_(std::move(core)) {}
+    errand(errand&&) noexcept = default;
+    errand& operator=(errand&&) = delete;
+    ~errand() {
+      if (core_ != nullptr) core_->fall_back();
+    }
+    void operator()() {
+      auto const service = core_->service_;
+      {
+        std::lock_guard lock(service->mutex);
+        ++service->present;
+      }
+      working here{core_.get(), working_};
+      working_ = &here;
+      // Openings first: who waits does the checks.
+      pool_slot* s = core_->claim(true, false);
+      if (s == nullptr) s = core_->claim(false, true);
+      if (s != nullptr) core_->do_job(*s, nullptr);
+      working_ = here.below;
+      core_.reset();
+      std::lock_guard lock(service->mutex);
+      --service->present;
+      service->changed.notify_all();
+    }
+
+   private:
+    std::shared_ptr<pool_core> core_;
+  };
   TIDEOVER_COLD void fall_back() noexcept {
-    helpless_.store(true, std::memory_order_relaxed);
-    owner own(*this);
-    if constexpr (serves) --workers_;
-    nudge(machine_.pending());
+    bool watched = false;
+    {
+      owner own(*this);
+      if constexpr (serves) --workers_;
+      if (machine_.pending() == 0) return;
+      helpless_.store(true, std::memory_order_relaxed);
+      nudge();
+      watched = watchers_ != 0;
+    }
+    if (watched) tell_watchers();
   }
 
   /// What a thread of ours does: jobs while there are some; then one of them stays, and sees to what is due.
@@ -882,7 +987,7 @@ class pool_core final : public pool_home,
         }
         job = machine_.claim(true, true);
         if (job != nullptr) {
-          pending_.store(machine_.pending(), std::memory_order_relaxed);
+          note_pending();
         } else if (machine_.closed()) {
           leaves = true;
         } else {
@@ -891,7 +996,9 @@ class pool_core final : public pool_home,
           plan(fx, caller::worker);
           if (fx.openings + fx.checks == 0) {
             due = machine_.next_deadline(now);
-            leaves = workers_ > 1;
+            // One stays that can be woken, whatever keeps the others.
+            // Others may need those that are not ours.
+            leaves = !owns_runner_ || idle_workers_ > called_workers_;
             if (!leaves) {
               idle = true;
               ++idle_workers_;
@@ -934,7 +1041,7 @@ class pool_core final : public pool_home,
       {
         owner own(*this);
         if (done()) break;
-        if (helpless || posts) next = std::min(until, machine_.retry_at());
+        if (alone()) next = std::min(until, machine_.retry_at());
       }
       if (helpless) {
         if (pool_slot* const s = claim(true, true)) {
@@ -1023,7 +1130,7 @@ class pool_core final : public pool_home,
   [[no_unique_address]] guard_type guard_;
   runner_type runner_;
   bool const owns_runner_;
-  std::atomic<bool> helpless_;  // no threads: those who wait do the work
+  std::atomic<bool> helpless_;  // no threads for what is there now, or at all: those who wait do the work
   std::shared_ptr<pool_service> const service_;
   std::stop_source stop_;
 
@@ -1031,7 +1138,8 @@ class pool_core final : public pool_home,
   std::shared_ptr<pool_core> orphan_;  // itself, while leases outlive the pool
   std::size_t workers_ = 0;
   std::size_t idle_workers_ = 0;
-  std::size_t called_workers_ = 0;  // of those
+  std::size_t called_workers_ = 0;          // of those
+  instant told_retry_at_ = instant::max();  // what those who wait know of
   std::size_t watchers_ = 0;
   std::size_t warming_ = 0;
 

@@ -79,6 +79,7 @@ class pool_idle_list {
 
   /// What has just become idle.
   void put(pool_slots const& slots, pool_slot& s) noexcept {
+    ++length_;
     if constexpr (OldestFirst) {
       s.next.store(no_slot, std::memory_order_relaxed);
       if (head_ == no_slot) {
@@ -94,6 +95,7 @@ class pool_idle_list {
   }
   /// What has been idle since `idle_since`: at its place; of those that are as old it is the newest.
   void put_by_age(pool_slots const& slots, pool_slot& s) noexcept {
+    ++length_;
     std::uint32_t before = no_slot, behind = head_;
     while (behind != no_slot && (OldestFirst ? slots[behind].idle_since <= s.idle_since
                                              : slots[behind].idle_since > s.idle_since)) {
@@ -109,6 +111,7 @@ class pool_idle_list {
     if (behind == no_slot) tail_ = s.index;
   }
   void remove(pool_slots const& slots, pool_slot& s) noexcept {
+    --length_;
     std::uint32_t const behind = after(s);
     if (head_ == s.index) {
       head_ = behind;
@@ -120,14 +123,19 @@ class pool_idle_list {
     if (behind == no_slot) tail_ = i;
   }
   std::size_t count(pool_slots const& slots) const noexcept {
-    std::size_t n = 0;
-    for (std::uint32_t i = head_; i != no_slot; i = after(slots[i])) ++n;
-    return n;
+    if (!counted_) {
+      length_ = 0;
+      for (std::uint32_t i = head_; i != no_slot; i = after(slots[i])) ++length_;
+      counted_ = true;
+    }
+    return length_;
   }
 
  protected:
   std::uint32_t head_ = no_slot;
   std::uint32_t tail_ = no_slot;  // with oldest_first, while there is a head
+  mutable std::size_t length_ = 0;
+  mutable bool counted_ = true;  // else the length is not known, after changes without the lock
 };
 
 inline void pool_pause() noexcept {
@@ -183,6 +191,7 @@ class pool_stack_store : public pool_idle_list<false> {
     if ((was & gate) != 0) return;
     takes_ += ((was >> tag_shift) - opened_tag_) & (~std::uint64_t{0} >> tag_shift);
     head_ = static_cast<std::uint32_t>(was & index_mask);
+    counted_ = false;
   }
   void open(pool_slots const&) noexcept {
     // Nobody else changes a word whose gate is shut.
@@ -242,6 +251,7 @@ class pool_slot_store : public pool_idle_list<false> {
     if (shut_) return;
     shut_ = true;
     head_ = no_slot;
+    length_ = 0;
     for (std::uint32_t i = used_.load(std::memory_order_relaxed); i-- != 0;) {
       pool_slot& s = slots[i];
       std::uint64_t const was = s.word.fetch_or(gate, std::memory_order_acquire);
@@ -298,7 +308,7 @@ class pool_slot_store : public pool_idle_list<false> {
 
   alignas(cache_line) std::atomic<std::uint32_t> used_{0};
   alignas(cache_line) std::uint64_t takes_ = 0;  // these under the lock
-  std::uint32_t openings_ = 0;
+  std::uint64_t openings_ = 0;
   bool shut_ = true;
 };
 

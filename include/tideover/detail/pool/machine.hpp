@@ -119,25 +119,31 @@ class pool_machine {
     s.expires_at = o_.max_lifetime.count() > 0 ? now + life() : instant::max();
     come_back<true>(s, now, fx);
   }
-  /// `ends_one`: the first one who waits is told at once.
-  void open_failed(pool_slot& s, bool ends_one, instant now, pool_effects& fx) {
+  /// `ends_one`: the first one who waits is told at once. Without `had_time` it says nothing of the factory.
+  void open_failed(pool_slot& s, bool ends_one, instant now, pool_effects& fx, bool had_time = true) {
     ++counts_.open_failures;
-    retry_at_ = now + backoff_.delay(failures_, rng_);
-    if (failures_ < 63) ++failures_;
     free_opening(s);
-    if (ends_one || !o_.wait_through_errors) tell_first(now, fx);
+    if (had_time) {
+      retry_at_ = now + backoff_.delay(failures_, rng_);
+      if (failures_ < 63) ++failures_;
+      free_unbegun(now);
+    }
+    if (ends_one || (had_time && !o_.wait_through_errors)) tell_first(now, fx);
     settle(now, fx);
   }
-  /// It was not let through, and the factory was not asked: the first one who waits is told.
+  /// It was not let through, and the factory was not asked: the first one who waits is told, unless another
+  /// opening may serve him still.
   void open_refused(pool_slot& s, std::chrono::nanoseconds retry_after, instant now, pool_effects& fx) {
     ++counts_.open_failures;
     retry_at_ = now + (retry_after.count() > 0 ? retry_after : backoff_.delay(failures_, rng_));
     free_opening(s);
-    tell_first(now, fx);
+    free_unbegun(now);
+    if (opening_ == 0) tell_first(now, fx);
     settle(now, fx);
   }
 
-  void checked(pool_slot& s, bool good, instant now, pool_effects& fx) {
+  /// `tells_of_others`: if it failed, so may they.
+  void checked(pool_slot& s, bool good, instant now, pool_effects& fx, bool tells_of_others = true) {
     --checking_;
     ++live_;
     s.state = pool_slot_state::live;
@@ -148,7 +154,7 @@ class pool_machine {
     }
     ++counts_.check_failures;
     doom(s, pool_close_reason::check_failed, fx);
-    for (std::uint32_t i = store_.first(); i != no_slot;) {
+    for (std::uint32_t i = tells_of_others ? store_.first() : no_slot; i != no_slot;) {
       pool_slot& other = slots_[i];
       i = store_.after(other);
       if (other.proven >= now) continue;
@@ -209,6 +215,7 @@ class pool_machine {
     if (std::size_t const idle = store_.count(slots_); idle > o_.max_idle) {
       close_oldest(idle - o_.max_idle, pool_close_reason::surplus, fx);
     }
+    wanted_idle_ = std::min(wanted_idle_, most_idle());
     // Who wants more than there may be now would wait in vain, and everybody behind him.
     for (pool_ticket* t = first_; t != nullptr;) {
       pool_ticket& now_it = *t;
@@ -252,7 +259,7 @@ class pool_machine {
   }
   /// Somebody waits until so many are idle.
   void want_idle(std::size_t n, instant now, pool_effects& fx) {
-    wanted_idle_ = n;
+    wanted_idle_ = std::min(n, most_idle());
     settle(now, fx);
   }
 
@@ -308,6 +315,7 @@ class pool_machine {
   bool empty() const noexcept { return live_ + opening_ + checking_ + closing_ == 0; }
   std::uint64_t created() const noexcept { return counts_.created; }
   std::size_t wanted_idle() const noexcept { return wanted_idle_; }
+  std::size_t most_idle() const noexcept { return std::min(o_.max_size, o_.max_idle); }
   bool rests() const noexcept { return retry_at_ != instant::min(); }
   std::size_t live() const noexcept { return live_; }
   std::size_t opening() const noexcept { return opening_; }
@@ -336,11 +344,12 @@ class pool_machine {
       if (ages && spare) sooner(s.idle_since + o_.max_idle_time + std::chrono::nanoseconds(1));
       if (checks) sooner(s.proven + o_.health_check_interval);
     }
-    if (live_ > idle) {  // those that are lent may come back at once
+    // What idles may be lent any moment, and nobody here is told.
+    if (o_.leak_after.count() > 0 && !empty()) sooner(now + o_.leak_after);
+    if (live_ > idle || checking_ + opening_ != 0) {  // these may be idle at once
       if (ages) sooner(now + o_.max_idle_time);
       if (o_.health_check_interval.count() > 0 && validates_) sooner(now + o_.health_check_interval);
       if (o_.max_lifetime.count() > 0) sooner(now + o_.max_lifetime);
-      if (o_.leak_after.count() > 0) sooner(now + o_.leak_after);
     }
     return next;
   }
@@ -371,6 +380,8 @@ class pool_machine {
   /// Leases from before leaks were looked for have no time.
   void forget_leases() noexcept {
     for (std::uint32_t i = 0; i < used_; ++i) {
+      // That of one that was told is needed when it comes back.
+      if (slots_[i].leaked.load(std::memory_order_relaxed)) continue;
       slots_[i].leased_since.store(pool_slot::not_leased, std::memory_order_relaxed);
     }
   }
@@ -656,6 +667,11 @@ class pool_machine {
   void free_opening(pool_slot& s) noexcept {
     --opening_;
     make_absent(s);
+  }
+  /// What nobody has begun to open rests, too.
+  void free_unbegun(instant now) noexcept {
+    if (now >= retry_at_) return;
+    while (pool_slot* const unbegun = claim(true, false)) free_opening(*unbegun);
   }
   void begin_opening(pool_effects& fx) noexcept {
     std::uint32_t const i = free_ != no_slot ? free_ : used_;

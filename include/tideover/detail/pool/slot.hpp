@@ -55,8 +55,8 @@ struct alignas(cache_line) pool_slot {
   std::atomic<char const*> file{nullptr};
   std::atomic<char const*> function{nullptr};
   std::atomic<std::uint32_t> line{0};
-  std::uint32_t listed = 0;   // with affinity: the last opening of the gate at which it was idle
   std::uint32_t scanned = 0;  // of the last search for leaks that found it idle
+  std::uint64_t listed = 0;   // with affinity: the last opening of the gate at which it was idle
   std::atomic<char const*> tag{nullptr};
   std::uint64_t opened_tag = 0;  // with affinity: the tag when the gate was last opened
 

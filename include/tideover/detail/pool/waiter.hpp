@@ -80,6 +80,7 @@ class pool_waiter : public pool_ticket {
   }
 
   std::chrono::nanoseconds checking{0};  // time that its thread has spent on checks
+  bool has_left_checks = false;          // to others, having no time for them any more
 
  private:
   enum phase : unsigned char { awake, asleep, settled };
