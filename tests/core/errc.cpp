@@ -17,26 +17,13 @@ using tideover::errc;
 static_assert(std::is_error_code_enum_v<errc>);
 static_assert(!std::is_error_condition_enum_v<errc>);
 
-std::vector<errc> const all = {errc::timed_out,
-                               errc::cancelled,
-                               errc::recursive_computation,
-                               errc::computation_failed,
-                               errc::invalid_argument,
-                               errc::closed,
-                               errc::queue_full,
-                               errc::bad_snapshot,
-                               errc::circuit_open,
-                               errc::flight_abandoned,
-                               errc::factory_error,
-                               errc::too_large,
-                               errc::no_memory,
-                               errc::expired,
-                               errc::dropped,
-                               errc::shut_down,
-                               errc::outcome_mismatch,
-                               errc::sink_failed,
-                               errc::journal_failed,
-                               errc::not_found};
+std::vector<errc> const all = {errc::timed_out,          errc::cancelled,        errc::recursive_computation,
+                               errc::computation_failed, errc::invalid_argument, errc::closed,
+                               errc::queue_full,         errc::bad_snapshot,     errc::circuit_open,
+                               errc::flight_abandoned,   errc::factory_error,    errc::too_large,
+                               errc::no_memory,          errc::expired,          errc::dropped,
+                               errc::shut_down,          errc::outcome_mismatch, errc::sink_failed,
+                               errc::journal_failed,     errc::not_found};
 
 /// The switch is complete or the compiler warns: who adds a code is led here, to add it to `all`.
 constexpr bool known(errc e) {
