@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -229,8 +230,10 @@ TEST_CASE("hazard: what is read is not freed, however readers and a writer meet"
     });
   }
   std::size_t const changes = tideover_test::number_from("TIDEOVER_STRESS_CALLS", 60'000);
-  for (std::size_t i = 0; i != changes || reads == 0 || changed_in_between == 0 || waited_for_reader == 0;
-       ++i) {
+  // A reader that is preempted keeps the writer: on a busy machine fewer changes have to do.
+  auto const enough = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  auto const all_met = [&] { return reads != 0 && changed_in_between != 0 && waited_for_reader != 0; };
+  for (std::size_t i = 0; (i < changes && std::chrono::steady_clock::now() < enough) || !all_met(); ++i) {
     thing* const old = place[i % places].exchange(new thing(++made), std::memory_order_seq_cst);
     for (bool waits = false;; waits = true) {
       bool is_read = false;
@@ -240,7 +243,6 @@ TEST_CASE("hazard: what is read is not freed, however readers and a writer meet"
       std::this_thread::yield();
     }
     delete old;
-    if (i > 1000 * changes) break;
   }
   done = true;
   for (std::thread& t : readers) t.join();
