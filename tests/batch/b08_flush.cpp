@@ -3,6 +3,7 @@
 #include "support/gate.hpp"
 #include "support/watchdog.hpp"
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -120,16 +121,20 @@ TEST_CASE("B21: within a callback or a sink a shutdown does not wait for itself"
   batch_processor<int>* self = nullptr;
   batch_processor<int> b([&](std::span<int> batch) { seen += batch.size(); }, {.max_items = 2});
   self = &b;
-  REQUIRE(b.add(1, [&](outcome const&) {
-    CHECK(self->add(3).has_value());
-    CHECK(self->shutdown(60s).accepted == 3);
-    CHECK(self->add(4).code() == errc::closed);
-    CHECK(self->add(5).code() == errc::closed);
+  std::array<bool, 4> right{};  // by the callback's thread, until it has begun
+  auto const first = b.add(1, [&](outcome const&) {
+    right[0] = self->add(3).has_value();
+    right[1] = self->shutdown(60s).accepted == 3;
+    right[2] = self->add(4).code() == errc::closed;
+    right[3] = self->add(5).code() == errc::closed;
     static_cast<void>(self->flush(60s));  // nor does a flush
     begun = true;
-  }));
-  REQUIRE(b.add(2));
+  });
+  auto const second = b.add(2);
   tideover_test::await([&] { return begun.load(); });
+  CHECK(first);
+  CHECK(second);
+  CHECK(right == std::array<bool, 4>{true, true, true, true});
   CHECK(b.shutdown(60s).delivered == 3);
   CHECK(seen == 3);
 }
