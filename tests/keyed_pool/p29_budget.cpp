@@ -231,17 +231,18 @@ TEST_CASE("P29: a place that a failed connect gives back goes to the key that wa
 TEST_CASE("P29: with count_closing an object keeps its place until it is destroyed") {
   auto o = plain(2, 2);
   o.each.count_closing = true;
+  std::size_t used = 0;
+  int open = 0;
   keyed_by_hand<> t(o);
   { auto const a = t.pool.acquire("a"); }
   { auto const b = t.pool.acquire("b"); }
-  std::size_t used = 0;
-  int open = 0;
   t.home->on_destroy = [&](std::string const& key) {
     t.pool.tick();  // b looks whether it has to give way, too
     used = t.pool.stats().used;
     open = t.home->open_at(key);
   };
   auto c = t.pool.acquire("c");
+  t.home->on_destroy = nullptr;
   CHECK(used == 2);
   CHECK(open == 1);
   CHECK(t.home->most_of_all == 2);
