@@ -242,7 +242,7 @@ TEST_CASE("P29: with count_closing an object keeps its place until it is destroy
     open = t.home->open_at(key);
   };
   auto c = t.pool.acquire("c");
-  t.home->on_destroy = nullptr;
+  t.home->on_destroy = [](std::string const&) {};
   CHECK(used == 2);
   CHECK(open == 1);
   CHECK(t.home->most_of_all == 2);
