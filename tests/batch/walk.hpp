@@ -57,7 +57,7 @@ class batch_walk {
     for (std::size_t i = 0; i != steps && problem_.empty(); ++i) {
       step(0);
       if (problem_.empty()) compare();
-      if (!problem_.empty()) problem_ = "step " + std::to_string(i) + ", " + problem_;
+      if (!problem_.empty()) problem_ = std::string("step ") + std::to_string(i) + ", " + problem_;
     }
     if (problem_.empty()) {
       doing_ = "shutdown";
@@ -180,7 +180,7 @@ class batch_walk {
     if (!expected || got != *expected) {
       auto const list = [](std::vector<int> const& ids) {
         std::string text;
-        for (int i : ids) text += " " + std::to_string(i);
+        for (int i : ids) (text += ' ') += std::to_string(i);
         return text;
       };
       wrong("the sink was given" + list(got) + ", not" +

@@ -384,12 +384,12 @@ walk_report walk(Subject& subject, pool_oracle& judge, pool_options o, bool exac
     if (a != b) report.problem = "stats: " + a + "instead of " + b;
     if (exact_order && subject.idle_order() != judge.idle_order()) {
       report.problem = "idle order:";
-      for (int id : subject.idle_order()) report.problem += " " + std::to_string(id);
+      for (int id : subject.idle_order()) (report.problem += ' ') += std::to_string(id);
       report.problem += " instead of";
-      for (int id : judge.idle_order()) report.problem += " " + std::to_string(id);
+      for (int id : judge.idle_order()) (report.problem += ' ') += std::to_string(id);
     }
     if (!report.problem.empty()) {
-      report.problem = "step " + std::to_string(i) + " (" + what + "): " + report.problem;
+      report.problem = std::string("step ") + std::to_string(i) + " (" + what + "): " + report.problem;
       break;
     }
     for (auto const& t : subject.ended) {

@@ -164,7 +164,7 @@ class batch_machine {
     admit_below_ = cap_;
     most_free_ = std::min<std::size_t>(1024, o_.max_pending / o_.max_items + o_.max_in_flight + 2);
     stats_.size = std::clamp<std::size_t>(sizes_.first(o_.max_items), 1, o_.max_items);
-    if constexpr (Types::keyed) buckets_.resize(16, nullptr);
+    if constexpr (Types::keyed) buckets_.assign(16, nullptr);
   }
   batch_machine(batch_machine const&) = delete;
   batch_machine& operator=(batch_machine const&) = delete;
