@@ -373,7 +373,7 @@ class alignas(cache_line) cache_shard {
   }
   /// The same of what was read without the lock: no hit prolongs a life then.
   [[gnu::always_inline]] void touch(reading const& r) noexcept {
-    eviction_.on_hit(hook_in_hand{this, const_cast<node*>(r.entry)}, r.id);
+    eviction_.on_hit(hook_in_hand(*this, const_cast<node&>(*r.entry)), r.id);
   }
 
   // References. A reference keeps key and value where they are; taking one needs the lock, giving it back
@@ -651,17 +651,10 @@ class alignas(cache_line) cache_shard {
     shared_type& shared() const noexcept { return *self->place_.shared; }
   };
   /// The same of the one entry that a hit without the lock is about: its place is known.
-  struct hook_in_hand {
-    cache_shard* self;
-    node* entry;
+  struct hook_in_hand : hooks_view {
+    hook_in_hand(cache_shard& s, node& n) noexcept : hooks_view{&s}, entry(&n) {}
     typename eviction_type::hook& operator[](entry_id) const noexcept { return entry->eviction; }
-    std::uint32_t hash(entry_id id) const noexcept { return self->hash_of(id); }
-    template <class T>
-    auto relaxed(T& x) const noexcept {
-      return self->hooks().relaxed(x);
-    }
-    std::size_t shard() const noexcept { return self->place_.number; }
-    shared_type& shared() const noexcept { return *self->place_.shared; }
+    node* entry;
   };
   /// Where this shard stands, for a policy that asks.
   struct place {
