@@ -39,6 +39,23 @@ struct file_journal {
     f->kept.erase(e);
   }
 };
+/// Whether a shutdown that begins while a callback waits at the door returns only when it has told.
+template <class Processor>
+bool shut_down_tells_first(Processor& b, tideover_test::gate& door, std::atomic<bool> const& told) {
+  bool told_first = false;
+  std::atomic<bool> back{false};
+  std::thread closer([&] {
+    b.shutdown(1h);
+    told_first = told;
+    back = true;
+  });
+  tideover_test::await([&] { return b.add(2, {instant::min(), {}}).code() == errc::closed; });
+  // Long enough for a shutdown that does not wait: its look at the state is behind this one's turns.
+  for (int i = 0; i != 2000 && !back; ++i) std::this_thread::yield();
+  door.open();
+  closer.join();
+  return told_first;
+}
 }  // namespace
 
 TEST_CASE("B9: a key's batches go in order, one at a time; its retry holds it; keys take turns") {
@@ -146,7 +163,7 @@ TEST_CASE("B21: a shutdown returns when the callbacks of what it covers have ret
   auto const told_before_the_end = [](auto* subject, auto... policies) {
     using subject_type = std::remove_pointer_t<decltype(subject)>;
     gate door;
-    std::atomic<bool> told{false}, back{false};
+    std::atomic<bool> told{false};
     manual_clock clock;
     subject_type b([](std::span<int>) {}, {.max_items = 1}, clock, policies...);
     REQUIRE(b.add(1, [&](outcome const&) {
@@ -154,18 +171,7 @@ TEST_CASE("B21: a shutdown returns when the callbacks of what it covers have ret
       told = true;
     }));
     door.await_arrivals(1);
-    bool told_first = false;
-    std::thread closer([&] {
-      b.shutdown(1h);
-      told_first = told;
-      back = true;
-    });
-    tideover_test::await([&] { return b.add(2, {instant::min(), {}}).code() == errc::closed; });
-    // Long enough for a shutdown that does not wait: its look at the state is behind this one's turns.
-    for (int i = 0; i != 2000 && !back; ++i) std::this_thread::yield();
-    door.open();
-    closer.join();
-    CHECK(told_first);
+    CHECK(shut_down_tells_first(b, door, told));
   };
   told_before_the_end(static_cast<batch_processor<int, manual_clock>*>(nullptr));
   told_before_the_end(static_cast<batch_processor<int, manual_clock, tideover::detach_sink>*>(nullptr));
@@ -175,7 +181,7 @@ TEST_CASE("B21: a callback that a tick calls is waited for, too") {
   tideover_test::watchdog const guard("callback of a tick");
   gate door;
   manual_clock clock;
-  std::atomic<bool> told{false}, back{false};
+  std::atomic<bool> told{false};
   by_hand<> b([](std::span<int>) {}, {.max_items = 2, .linger = 50ms}, clock);
   REQUIRE(b.add(1,
                 [&](outcome const&) {
@@ -186,18 +192,8 @@ TEST_CASE("B21: a callback that a tick calls is waited for, too") {
   clock.advance(50ms);
   std::thread ticker([&] { b.tick(); });
   door.await_arrivals(1);
-  bool told_first = false;
-  std::thread closer([&] {
-    b.shutdown(1h);
-    told_first = told;
-    back = true;
-  });
-  tideover_test::await([&] { return b.add(2, {instant::min(), {}}).code() == errc::closed; });
-  for (int i = 0; i != 2000 && !back; ++i) std::this_thread::yield();
-  door.open();
-  closer.join();
+  CHECK(shut_down_tells_first(b, door, told));
   ticker.join();
-  CHECK(told_first);
 }
 
 TEST_CASE("B26: the counts by reason and by trigger add up, and the histograms have every call") {
