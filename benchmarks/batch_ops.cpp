@@ -112,16 +112,19 @@ figure ours(std::size_t producers) {
   return f;
 }
 
-/// A mutex, a vector, and a consumer that is told when there are a hundred.
-figure by_hand(std::size_t producers) {
+/// A mutex, a vector, and a consumer that is told when there are a hundred. `made(i)` is what waits for an
+/// item, `settle(w)` what the consumer does with it.
+template <class Made, class Settle>
+figure through_a_vector(std::size_t producers, Made made, Settle settle) {
+  using waits = decltype(made(item()));
   std::mutex mutex;
   std::condition_variable full;
-  std::vector<item> waiting;
+  std::vector<waits> waiting;
   waiting.reserve(room);
   std::size_t received = 0;
   bool closed = false;
   std::thread consumer([&] {
-    std::vector<item> taken;
+    std::vector<waits> taken;
     taken.reserve(room);
     std::unique_lock lock(mutex);
     for (;;) {
@@ -130,6 +133,7 @@ figure by_hand(std::size_t producers) {
       taken.swap(waiting);
       lock.unlock();
       received += taken.size();
+      for (auto& w : taken) settle(w);
       taken.clear();
       lock.lock();
     }
@@ -137,8 +141,9 @@ figure by_hand(std::size_t producers) {
   auto const f = run(
       producers,
       [&](item i) {
+        auto one = made(i);
         std::lock_guard lock(mutex);
-        waiting.push_back(i);
+        waiting.push_back(std::move(one));
         if (waiting.size() == per_batch) full.notify_one();
       },
       [&] {
@@ -152,47 +157,20 @@ figure by_hand(std::size_t producers) {
   if (received != producers * items_each) ++lost;
   return f;
 }
-
-/// The same, with a std::promise for each item.
+figure by_hand(std::size_t producers) {
+  return through_a_vector(
+      producers, [](item i) { return i; }, [](item) {});
+}
+/// The same, with a std::promise for each item, whose future is given up at once.
 figure promises(std::size_t producers) {
-  std::mutex mutex;
-  std::condition_variable full;
-  std::vector<std::pair<item, std::promise<void>>> waiting;
-  std::size_t received = 0;
-  bool closed = false;
-  std::thread consumer([&] {
-    std::vector<std::pair<item, std::promise<void>>> taken;
-    std::unique_lock lock(mutex);
-    for (;;) {
-      full.wait(lock, [&] { return closed || waiting.size() >= per_batch; });
-      if (waiting.empty()) return;
-      taken.swap(waiting);
-      lock.unlock();
-      received += taken.size();
-      for (auto& t : taken) t.second.set_value();
-      taken.clear();
-      lock.lock();
-    }
-  });
-  auto const f = run(
+  return through_a_vector(
       producers,
-      [&](item i) {
+      [](item i) {
         std::promise<void> p;
-        auto const outcome = p.get_future();
-        std::lock_guard lock(mutex);
-        waiting.emplace_back(i, std::move(p));
-        if (waiting.size() == per_batch) full.notify_one();
+        static_cast<void>(p.get_future());
+        return std::pair(i, std::move(p));
       },
-      [&] {
-        {
-          std::lock_guard lock(mutex);
-          closed = true;
-        }
-        full.notify_one();
-        consumer.join();
-      });
-  if (received != producers * items_each) ++lost;
-  return f;
+      [](auto& w) { w.second.set_value(); });
 }
 
 #if TIDEOVER_BENCHMARK_MOODYCAMEL
