@@ -120,7 +120,7 @@ class stress {
     if (never == 0 && failed == 0 && items > 0) ++seen.complete;
   }
 
-  tideover::owned_threads pool_{3, 16};  // a short queue, which is full at times
+  tideover::owned_threads pool_{3, 2};  // a queue so short that it is full at times
 };
 
 }  // namespace
