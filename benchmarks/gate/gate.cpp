@@ -350,6 +350,14 @@ int main(int argc, char** argv) {
     }
     if (chosen.update) {
       gate::budget b{built(), processor(), {}, {}};
+      if (!chosen.only.empty() && std::filesystem::exists(chosen.budget)) {
+        auto const before = gate::read_budget(chosen.budget);  // what is not measured now stays
+        if (before.built == b.built) {
+          if (chosen.only == "instructions") b.processor = before.processor;
+          b.instructions = before.instructions;
+          b.ratios = before.ratios;
+        }
+      }
       if (chosen.only != "ratios") b.instructions = measured_instructions(chosen.scratch);
       if (chosen.only != "instructions") {
         for (auto const& [name, tried] : measured_ratios(chosen.rounds)) b.ratios[name] = highest(tried);

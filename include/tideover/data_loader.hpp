@@ -101,7 +101,7 @@ struct loader_store<uncached, Key, Value, Clock, Hashing> {
 /// Batches  A batch is closed by the key that fills it, when its first key is `linger` old, or when somebody
 ///          calls `get`, and begun by a thread that waits for it. There is no thread besides those of the
 ///          callers: what is asked for later and never got is loaded with what fills the batch, or not at
-///          all.
+///          all; a full batch that nobody waits for any more is forgotten.
 /// Values   Copyable: each caller gets a copy. Kept as the store says; failures are not kept.
 /// Failure  What the batch function throws reaches exactly those who wait for that batch; an answer of
 /// another
@@ -179,7 +179,12 @@ class data_loader {
     return values;
   }
 #endif
-  result<Value> try_load(Key const& key, deadline const& until = {}) { return await(ask(key), until, false); }
+  result<Value> try_load(Key const& key, deadline const& until = {}) {
+    asked p = ask(key);
+    if (p.value) return result<Value>(std::in_place, *std::move(p.value));
+    leaving const left(*this, p);
+    return await(p, until, false);
+  }
   std::vector<result<Value>> try_load_many(std::span<Key const> keys, deadline const& until = {}) {
     std::vector<result<Value>> values;
     values.reserve(keys.size());
@@ -206,24 +211,15 @@ class data_loader {
         lock_type lock(mutex_);
         if (table_.find(hash, key)) return false;
         b = table_.add_alone(hash, key);
+        b->primed = true;
         table_.begin(*b);
       }
-      running now(*this, *b, false);
+      // What fails from here on is this call's affair: who has joined it meanwhile asks again.
+      running now(*this, *b);
       auto& s = b->slots[0];
-#if TIDEOVER_EXCEPTIONS
-      try {
-#endif
-        s.value = store_.get().get(key);
-        if (s.value) return false;
-        s.value.emplace(std::forward<V>(value));
-#if TIDEOVER_EXCEPTIONS
-      } catch (...) {
-        if (detail::thread_goes_away()) throw;
-        s.value.reset();
-        s.why = {.code = errc::computation_failed, .cause = std::current_exception()};
-        throw;
-      }
-#endif
+      s.value = store_.get().get(key);
+      if (s.value) return false;
+      s.value.emplace(std::forward<V>(value));
       bool const stored = keep(*b) != 0;
       if (stored) count(&data_loader_stats::primed);
       return stored;
@@ -283,6 +279,21 @@ class data_loader {
     std::optional<Value> value{};
     batch_ptr in{};
     std::size_t at = 0;
+    bool over = false;  // its batch has ended
+  };
+  /// Who has asked, and goes.
+  class leaving {
+   public:
+    leaving(data_loader& self, asked& p) noexcept : self_(self), place_(p) {}
+    leaving(leaving const&) = delete;
+    leaving& operator=(leaving const&) = delete;
+    ~leaving() {
+      if (place_.in && !place_.over) self_.leave(std::span(&place_.in, 1));
+    }
+
+   private:
+    data_loader& self_;
+    asked& place_;
   };
 
   /// The batch function, whatever its type.
@@ -325,24 +336,25 @@ class data_loader {
   /// A batch that this thread runs. However that ends, those who wait are told.
   class running {
    public:
-    running(data_loader& self, batch& b, bool counts = true) noexcept
-        : self_(self), batch_(b), counts_(counts) {}
+    running(data_loader& self, batch& b) noexcept : self_(self), batch_(b) {}
     running(running const&) = delete;
     running& operator=(running const&) = delete;
     ~running() {
       std::uint64_t failed = 0;
       bool abandoned = false;
-      for (auto& s : batch_.slots) {
-        if (s.value) continue;
-        ++failed;
-        if (s.why.code) continue;
-        abandoned = true;
-        s.why = {.code = errc::flight_abandoned};
+      if (!batch_.primed) {
+        for (auto& s : batch_.slots) {
+          if (s.value) continue;
+          ++failed;
+          if (s.why.code) continue;
+          abandoned = true;
+          s.why = {.code = errc::flight_abandoned};
+        }
       }
       {
         lock_type lock(self_.mutex_);
         self_.table_.end(batch_);
-        if (counts_) self_.stats_.failed += failed;
+        self_.stats_.failed += failed;
         if (abandoned) ++self_.stats_.abandoned;
         // Release: pairs with the acquire in `ask`. What was stored is seen by whoever sees this.
         self_.ended_.fetch_add(1, std::memory_order_release);
@@ -354,7 +366,6 @@ class data_loader {
    private:
     data_loader& self_;
     batch& batch_;
-    bool counts_;
   };
 
   static void check(options const& o) {
@@ -435,6 +446,14 @@ class data_loader {
   template <class Give, class Fail>
   void load_each(std::span<Key const> keys, deadline const& until, Give give, Fail fail) {
     std::vector<batch_ptr> batches;  // each that is waited for
+    struct gone {
+      data_loader& self;
+      std::vector<batch_ptr>& from;
+      bool all_over = false;
+      ~gone() {
+        if (!all_over) self.leave(from);
+      }
+    } left{*this, batches};
     std::vector<waited> places(keys.size());
     std::size_t missing = keys.size();
     std::uint64_t const ended = ended_.load(std::memory_order_acquire);
@@ -453,6 +472,8 @@ class data_loader {
       lock_type lock(mutex_);
       for (std::size_t i = 0; i != keys.size(); ++i) {
         if (places[i].value) continue;
+        // Room first: what is added is held then, however this ends.
+        if (batches.size() == batches.capacity()) batches.reserve(2 * batches.size() + 4);
         auto p = table_.find(places[i].hash, keys[i]);
         if (p) {
           ++stats_.joined;
@@ -474,6 +495,7 @@ class data_loader {
     }
     std::size_t settled = batches.size();
     std::optional<errc> early;
+    bool any_early = false;
     for (waited& p : places) {
       if (p.value) {
         give(*std::move(p.value));
@@ -481,14 +503,20 @@ class data_loader {
       }
       if (settled != p.in) early = await_end(batches[p.in], until, false);
       settled = p.in;
+      any_early = any_early || early;
+      batch const& b = *batches[p.in];
       if (early) {
         fail(failure{.code = *early});
-      } else if (auto const& s = batches[p.in]->slots[p.at]; s.value) {
+      } else if (auto const& s = b.slots[p.at]; s.value) {
         give(*s.value);
+      } else if (b.primed) {
+        auto again = try_load(b.keys[p.at], until);
+        again ? give(*std::move(again)) : fail(again.error());
       } else {
         fail(s.why);
       }
     }
+    left.all_over = !any_early;
   }
   struct waited {
     std::optional<Value> value{};
@@ -498,12 +526,25 @@ class data_loader {
   };
 
   /// The outcome of a place, when it is there. `now`: the batch is not left open for others.
-  result<Value> await(asked p, deadline const& until, bool now) {
-    if (p.value) return result<Value>(std::in_place, *std::move(p.value));
-    if (auto const early = await_end(p.in, until, now)) return *early;
-    auto const& s = p.in->slots[p.at];
-    if (s.value) return result<Value>(std::in_place, *s.value);
-    return s.why;
+  result<Value> await(asked& p, deadline const& until, bool now) {
+    for (;;) {
+      if (p.value) return result<Value>(std::in_place, *p.value);
+      if (auto const early = await_end(p.in, until, now)) return *early;
+      p.over = true;
+      auto const& s = p.in->slots[p.at];
+      if (s.value) return result<Value>(std::in_place, *s.value);
+      if (!p.in->primed) return s.why;
+      p = ask(p.in->keys[p.at]);
+    }
+  }
+  /// These are waited for no longer by this thread.
+  void leave(std::span<batch_ptr> all) noexcept {
+    lock_type lock(mutex_);
+    for (batch_ptr& b : all) {
+      if (b->state == load_state::done) continue;
+      batch_ptr mine = std::move(b);
+      if (table_.leave(mine)) b = std::move(mine);  // dies without the lock
+    }
   }
 
   /// Returns when the batch has ended, or with why this caller does not wait any longer.
@@ -662,7 +703,9 @@ class [[nodiscard]] data_loader<Key, Value, Policies...>::deferred {
     return *this;
   }
   ~deferred() {
-    if (loader_ != nullptr) loader_->lent_.fetch_sub(1, std::memory_order_relaxed);
+    if (loader_ == nullptr) return;
+    { leaving const left(*loader_, where_); }
+    loader_->lent_.fetch_sub(1, std::memory_order_relaxed);
   }
 
 #if TIDEOVER_EXCEPTIONS

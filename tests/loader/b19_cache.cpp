@@ -220,6 +220,35 @@ TEST_CASE("B19: two threads prime one key: one of them does") {
   CHECK(back.calls().empty());
 }
 
+TEST_CASE("B19: what fails in prime is the affair of who primes: others ask again") {
+  watchdog const dog("a prime that fails");
+  struct failing {
+    gate& door;
+    operator int() const {
+      door.pass();
+      throw std::runtime_error("the caller's own");
+    }
+  };
+  backend back;
+  gate door;
+  int_loader<> loader(back, {.max_items = 2, .linger = 0ns});
+  auto primes = on_thread([&] { return loader.prime(1, failing{door}); });
+  door.await_arrivals(1);
+  std::vector<int> const ids{1, 2, 3};
+  auto asks = on_thread([&] { return loader.load(1); });
+  auto many = on_thread([&] { return loader.load_many(ids); });
+  auto later = loader.later(1);
+  await([&] { return loader.stats().joined == 3; });
+  door.open();
+  CHECK_THROWS_WITH(primes.get(), "the caller's own");
+  CHECK(asks.get() == 10);
+  CHECK(many.get() == std::vector{10, 20, 30});
+  CHECK(later.get() == 10);
+  CHECK(later.get() == 10);
+  CHECK(loader.stats().failed == 0);
+  CHECK(loader.stats().pending == 0);
+}
+
 TEST_CASE("B19: a store that throws costs nobody the value") {
   own_store store;
   store.before_put = [](int key) {

@@ -26,7 +26,7 @@ TEST_CASE("L2: whatever fails at any point, nobody waits for ever and the next c
           for (auto const& k : ids) all.emplace_back(k.id() + 1);
           return all;
         },
-        tideover::data_loader_options{.max_items = 3, .linger = 0ns, .capacity = 16});
+        tideover::data_loader_options{.max_items = 2, .linger = 0ns, .capacity = 16});
     std::vector<fragile> keys = make_keys();
     static std::vector<fragile> make_keys() {
       std::vector<fragile> all;
@@ -42,6 +42,8 @@ TEST_CASE("L2: whatever fails at any point, nobody waits for ever and the next c
                                            CHECK(all[4].id() == 5);
                                          },
                                          [](state& s, tideover_test::attempt const&) {
+                                           // A full batch is not left to nobody.
+                                           CHECK(s.loader->stats().pending < 2);
                                            auto const all = s.loader->load_many(s.keys);
                                            REQUIRE(all.size() == 5);
                                            for (int i = 0; i < 5; ++i)
@@ -57,11 +59,32 @@ TEST_CASE("L1: what is asked for later and never got dies with its loader") {
   {
     loader_type loader([](std::span<fragile const>) { return std::vector<fragile>(); },
                        {.max_items = 3, .capacity = 16});
-    for (int i = 0; i < 7; ++i) static_cast<void>(loader.later(fragile(i)));
-    CHECK(loader.stats().pending == 7);
-    CHECK(fragile::live() >= before + 7);
+    static_cast<void>(loader.later(fragile(0)));
+    static_cast<void>(loader.later(fragile(1)));
+    CHECK(loader.stats().pending == 2);
+    CHECK(fragile::live() >= before + 2);
   }
   CHECK(fragile::live() == before);
+}
+
+TEST_CASE("L1: a full batch that nobody waits for any more is forgotten") {
+  auto const before = fragile::live();
+  loader_type loader(
+      [](std::span<fragile const> ids) { return std::vector<fragile>(ids.begin(), ids.end()); },
+      {.max_items = 3, .linger = 0ns, .capacity = 16});
+  for (int i = 0; i < 100; ++i) static_cast<void>(loader.later(fragile(i)));
+  CHECK(loader.stats().pending <= 3);
+  CHECK(fragile::live() <= before + 3);
+  {
+    auto first = loader.later(fragile(200));  // keeps the others of its batch
+    for (int i = 201; i < 220; ++i) static_cast<void>(loader.later(fragile(i)));
+    CHECK(loader.stats().batches == 0);
+    static_cast<void>(first.get());
+    CHECK(loader.stats().batches == 1);
+    CHECK(loader.stats().keys == 3);
+    CHECK(loader.later(fragile(0)).get().id() == 0);  // forgotten, so asked for anew
+  }
+  CHECK(loader.stats().pending <= 3);
 }
 
 TEST_CASE("L2: a batch whose thread ends is told to those who wait") {

@@ -37,6 +37,7 @@ struct load_batch {
   load_state state = load_state::open;
   bool has_captain = false;  // somebody waits for the end of its linger
   bool storing = false;      // its values, at this moment
+  bool primed = false;       // not loaded but given: who finds no value in it asks again
   instant opened{};
   std::uint64_t epoch = 0;
   std::thread::id runner{};
@@ -140,6 +141,18 @@ class load_table {
     b.storing = false;
     b.state = load_state::done;
     b.self.reset();  // who runs it holds it too
+  }
+
+  /// Somebody waits for it no longer. If that was the last, and it is full, it would be begun only by who
+  /// asks for one of its keys some day: it is forgotten. True: `mine` is all that holds it now, to be let go
+  /// without the mutex.
+  bool leave(batch_ptr const& mine) noexcept {
+    // `self` and `mine`: references come and go under the mutex as long as a batch has not begun.
+    if (mine->state != load_state::full || mine.use_count() != 2) return false;
+    for (auto& s : mine->slots) forget(s);
+    mine->state = load_state::done;
+    mine->self.reset();
+    return true;
   }
 
   /// A key that runs is found by nobody from now on, and what comes of it is not stored. One that has not
