@@ -11,15 +11,6 @@
 namespace {
 using tideover_test::gate;
 
-struct event_list {
-  using policy_axis = tideover::axis::listener;
-  std::vector<batch_event>* events;
-  bool throws = false;
-  void on_event(batch_event const& e) {
-    events->push_back(e);
-    if (throws) throw sink_down();
-  }
-};
 struct file {
   std::set<int> kept;
   int next = 0, fail_append = -1, fail_retire = -1;
@@ -120,6 +111,32 @@ TEST_CASE("B18: an equal item finds the one for which an older one was dropped")
   CHECK(r.calls == calls_of{{32}});
   CHECK(third->wait().delivered());
   CHECK(again->wait().delivered());
+}
+
+TEST_CASE("B11: B18: where all is full, an equal item makes the oldest of the others give way") {
+  recorder r;
+  auto tens = [](int i) { return i / 10; };
+  by_hand<tideover::dedupe_by<decltype(tens)>, tideover::drop_oldest> b(
+      r.sink(), {.max_items = 5, .max_pending = 3}, manual_clock(), tideover::dedupe_by(tens));
+  auto first = b.add(11), second = b.add(21), third = b.add(31);
+  auto renewed = b.add(12);  // it is the oldest, and the one that is renewed
+  REQUIRE(renewed);
+  CHECK(second->wait().code() == errc::dropped);
+  auto again = b.add(32);
+  REQUIRE(again);
+  CHECK(first->wait().code() == errc::dropped);
+  CHECK(renewed->wait().code() == errc::dropped);
+  CHECK(b.stats().pending == 2);
+  // All there is, and as many as may be pending: it gives way itself.
+  REQUIRE(b.add(33));
+  auto alone = b.add(34);
+  REQUIRE(alone);
+  CHECK(third->wait().code() == errc::dropped);
+  CHECK(b.stats().dropped == 6);
+  CHECK(adds_up(b.stats()));
+  b.flush(0s);
+  CHECK(r.calls == calls_of{{34}});
+  CHECK(alone->wait().delivered());
 }
 
 TEST_CASE("B20: callbacks run without a lock, after the change, and may do anything") {

@@ -48,6 +48,17 @@ struct recorder {
   }
 };
 
+/// A listener that writes down what it hears.
+struct event_list {
+  using policy_axis = tideover::axis::listener;
+  std::vector<batch_event>* events;
+  bool throws = false;
+  void on_event(batch_event const& e) {
+    events->push_back(e);
+    if (throws) throw sink_down();
+  }
+};
+
 /// By hand, in a time that stands still.
 template <class... Policies>
 using by_hand = batch_processor<int, manual_clock, tideover::hand_driven, Policies...>;

@@ -66,27 +66,39 @@ class batch_oracle {
     if (closed_) return answer::closed;
     if ((!r_.alone && a.bytes > o_.max_bytes) || a.bytes > o_.max_pending_bytes) return answer::too_large;
     if (a.deadline <= now) return answer::expired;
-    auto const room = [&] {
-      return count(state::pending) < o_.max_pending && pending_bytes() + a.bytes <= o_.max_pending_bytes;
+    auto const room_for = [&](std::size_t bytes) {
+      return count(state::pending) < o_.max_pending && pending_bytes() + bytes <= o_.max_pending_bytes;
     };
+    auto const room = [&] { return room_for(a.bytes); };
     if (!room()) {
       if (!r_.drop_oldest) return answer::full;
-      std::size_t unsealed = 0;
-      for (auto const& g : open_) unsealed += bytes_of_group(g);
-      if (open_.empty() || pending_bytes() - unsealed + a.bytes > o_.max_pending_bytes) return answer::full;
+      if (open_.empty() || pending_bytes() - open_bytes() + a.bytes > o_.max_pending_bytes) {
+        return answer::full;
+      }
     }
     auto const at = open_of(a.key);
-    if (r_.dedupe && at) {
-      for (auto& e : open_[*at].items) {
-        if (table_[e.front()].key != a.key) continue;  // with dedupe the key says what is equal
-        std::size_t const before = bytes_of(e), all = bytes_of_group(open_[*at]);
-        if (a.bytes > before && open_[*at].items.size() > 1 && all - before + a.bytes > o_.max_bytes) break;
+    bool cannot_join = false;
+    if (auto const e = r_.dedupe && at ? equal_in(*at, a.key) : std::nullopt) {
+      std::vector<int> const& own = open_[*at].items[*e];
+      int const first = own.front();
+      std::size_t const before = bytes_of(own), all = bytes_of_group(open_[*at]);
+      std::size_t const more = a.bytes > before ? a.bytes - before : 0;
+      cannot_join = more != 0 && open_[*at].items.size() > 1 && all + more > o_.max_bytes;
+      if (!cannot_join && !room_for(more)) {
+        // The others are older than what is renewed.
+        std::size_t const others = open_bytes() - before;
+        cannot_join = open() == own.size() || pending_bytes() - others + more > o_.max_pending_bytes;
+        while (!cannot_join && !room_for(more)) drop_oldest(first, {});
+      }
+      if (!cannot_join) {
+        std::size_t const g = *open_of(a.key);
         insert(id, a);
-        instant const until = std::max(deadline_of(e), a.deadline);
-        e.push_back(id);
-        for (int member : e) table_[member].deadline = until;
+        std::vector<int>& joined = open_[g].items[*equal_in(g, a.key)];
+        instant const until = std::max(deadline_of(joined), a.deadline);
+        joined.push_back(id);
+        for (int member : joined) table_[member].deadline = until;
         ++duplicates_;
-        if (bytes_of_group(open_[*at]) >= o_.max_bytes) seal(*at, batch_trigger::bytes, now);
+        if (bytes_of_group(open_[g]) >= o_.max_bytes) seal(g, batch_trigger::bytes, now);
         return answer::accepted;
       }
     }
@@ -96,27 +108,12 @@ class batch_oracle {
     if (at) {
       group const& g = open_[*at];
       bool const bytes = r_.flaw != oracle_flaw::forgets_bytes && bytes_of_group(g) + a.bytes > o_.max_bytes;
-      if (bytes || g.items.size() + g.cancelled >= o_.max_items) full = at;
-      if (!bytes) why = batch_trigger::count;
+      if (bytes || cannot_join || g.items.size() + g.cancelled >= o_.max_items) full = at;
+      if (!bytes) why = cannot_join ? batch_trigger::pressure : batch_trigger::count;
     }
-    int const key_of_open = lane_of(a.key);
     bool const make_new = !at || full;
     while (!room()) {
-      std::size_t oldest = open_.size();
-      std::size_t position = 0;
-      for (std::size_t g = 0; g < open_.size(); ++g) {
-        if (open_[g].items.empty()) continue;
-        if (oldest == open_.size() || open_[g].items.front().front() < open_[oldest].items.front().front()) {
-          oldest = g;
-        }
-      }
-      if (oldest == open_.size()) break;
-      if (r_.flaw == oracle_flaw::drops_the_newest) position = open_[oldest].items.size() - 1;
-      for (int member : open_[oldest].items[position]) table_[member].is = state::dropped;
-      auto& items = open_[oldest].items;
-      items.erase(items.begin() + std::ptrdiff_t(position));
-      bool const into = !make_new && lane_of(open_[oldest].key) == key_of_open;
-      if (items.empty() && !into) open_.erase(open_.begin() + std::ptrdiff_t(oldest));
+      if (!drop_oldest({}, make_new ? std::nullopt : std::optional(lane_of(a.key)))) break;
     }
     if (full) {
       if (auto const again = open_of(a.key)) seal(*again, why, now);
@@ -404,6 +401,37 @@ class batch_oracle {
   };
 
   int lane_of(int key) const { return r_.keyed ? key : 0; }
+  std::size_t open_bytes() const {
+    std::size_t n = 0;
+    for (auto const& g : open_) n += bytes_of_group(g);
+    return n;
+  }
+  /// With dedupe the key says what is equal.
+  std::optional<std::size_t> equal_in(std::size_t g, int key) const {
+    for (std::size_t i = 0; i < open_[g].items.size(); ++i) {
+      if (table_.at(open_[g].items[i].front()).key == key) return i;
+    }
+    return std::nullopt;
+  }
+  /// Of all that is open, but for the place whose first item is `but`. The batch of `into` may be left empty.
+  bool drop_oldest(std::optional<int> but, std::optional<int> into) {
+    std::size_t oldest = open_.size(), position = 0;
+    for (std::size_t g = 0; g < open_.size(); ++g) {
+      auto const& items = open_[g].items;
+      std::size_t const i = !items.empty() && items.front().front() == but ? 1 : 0;
+      if (i >= items.size()) continue;
+      if (oldest == open_.size() || items[i].front() < open_[oldest].items[position].front()) {
+        oldest = g, position = i;
+      }
+    }
+    if (oldest == open_.size()) return false;
+    auto& items = open_[oldest].items;
+    if (r_.flaw == oracle_flaw::drops_the_newest) position = items.size() - 1;
+    for (int member : items[position]) table_[member].is = state::dropped;
+    items.erase(items.begin() + std::ptrdiff_t(position));
+    if (items.empty() && open_[oldest].key != into) open_.erase(open_.begin() + std::ptrdiff_t(oldest));
+    return true;
+  }
   std::optional<std::size_t> open_of(int key) const {
     std::optional<std::size_t> found;
     for (std::size_t g = 0; g < open_.size(); ++g) {

@@ -7,6 +7,7 @@
 #include <tideover/detail/batch/block.hpp>
 #include <tideover/detail/batch/machine.hpp>
 #include <tideover/detail/batch/state.hpp>
+#include <tideover/detail/computation.hpp>
 #include <tideover/error.hpp>
 #include <tideover/instant.hpp>
 #include <tideover/policy/backoff.hpp>
@@ -170,9 +171,17 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       prepare(e);
     }
     finish(e);
-    if (!batch_frame::inside(this)) await([&f] { return f.remaining == 0; }, until);
-    std::lock_guard lock(mutex_);
-    machine_.end_flush(f);
+    {
+      struct ending {  // also where a sink ends this thread
+        batch_core& core;
+        batch_flush& f;
+        ~ending() {
+          std::lock_guard lock(core.mutex_);
+          core.machine_.end_flush(f);
+        }
+      } const end{*this, f};
+      if (!batch_frame::inside(this)) await([&f] { return f.remaining == 0; }, until);
+    }
     return f.remaining == 0;
   }
 
@@ -376,12 +385,22 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     };
     std::stop_token const stop = until != nullptr ? until->stop : std::stop_token();
     std::stop_callback<decltype(ring)> const on_stop(stop, ring);
-    {
+    for (;;) {
+      // With an executor, whose threads may be those that wait here, this one works meanwhile.
+      instant wake = last;
+      if constexpr (!owns_threads && !driven) {
+        // Who is in the queue cannot leave it without a word: here a sink may not end its thread.
+        auto const works = [&]() noexcept { return run_next(); };
+        while (!over(w, stop, last) && works()) {
+        }
+        wake = std::min(last, next_deadline());
+      }
       std::unique_lock lock(waiting_);
-      while (!w.answered && !stop.stop_requested() && time() < last) {
-        clock_.wait_until(w.changed, lock, last);
+      while (!w.answered && !stop.stop_requested() && time() < wake) {
+        clock_.wait_until(w.changed, lock, wake);
       }
       if (w.answered) return answer_of(w, place);
+      if (stop.stop_requested() || time() >= last) break;
     }
     effects e;
     bool left = false;
@@ -402,6 +421,10 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     std::unique_lock lock(waiting_);
     w.changed.wait(lock, [&] { return w.answered; });
     return answer_of(w, place);
+  }
+  bool over(waiter const& w, std::stop_token const& stop, instant last) {
+    std::lock_guard lock(waiting_);
+    return w.answered || stop.stop_requested() || time() >= last;
   }
   static batch_answer answer_of(waiter const& w, batch_place& place) noexcept {
     if (w.answer == batch_answer::accepted) place = w.place;
@@ -711,7 +734,8 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
   /// Gives the batch to the sink until it is settled or has to wait. Returns the time. `GoesOn`: takes the
   /// next one while the lock is held anyway; each turn of the lock costs the adders.
   template <bool GoesOn = false>
-  instant run(block* b) noexcept {
+  instant run(block* b) {
+    departure thread{*this};
     batch_frame const frame(this);
     instant at = time();
     for (;;) {
@@ -719,7 +743,9 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       batch_event event{.items = size};
       if constexpr (listens) event.trigger = b->trigger, event.attempt = machine_type::attempt(b);
       instant const began = at;
+      thread.in_hand = b;
       judgement j = call(b, size);
+      thread.in_hand = nullptr;
       at = time();
       effects e;
       step s = step::done;
@@ -771,8 +797,41 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     }
   }
 
+  /// If the sink ends its thread, that passes through here: the batch has failed, and what else may be sent
+  /// is posted, as from any thread that is not inside of a batch.
+  struct departure {
+    batch_core& core;
+    block* in_hand = nullptr;
+    ~departure() {
+      if (in_hand != nullptr) core.give_back_failed(in_hand);
+    }
+  };
+  void give_back_failed(block* b) noexcept {
+    outcome const lost(errc::sink_failed);
+    step s = step::again;
+    while (s == step::again) {
+      auto const size = static_cast<std::size_t>(machine_type::range_end(b) - b->begin);
+      for_each_of(b, size, [&](std::uint32_t i) { fail(b, i, verdict::failed, lost); });
+      batch_event event{.trigger = b->trigger, .items = size, .failed = size};
+      event.attempt = machine_type::attempt(b);
+      instant const at = time();
+      effects e;
+      {
+        std::lock_guard lock(mutex_);
+        s = machine_.settle(b, plan::as_judged, true, {}, {}, at, e);
+        prepare(e);
+      }
+      b->tell();
+      finish(e);
+      if constexpr (listens) hear(event);
+    }
+    dispose(b);
+    count_out();
+  }
+
   /// Calls the sink and judges what it says. The batch is ours, but for what a shutdown settles meanwhile.
-  judgement call(block* b, std::size_t size) noexcept {
+  /// Throws nothing; but its thread may end.
+  judgement call(block* b, std::size_t size) {
     judgement j;
     batch_reply reply;
     bool too_large = false;
@@ -783,6 +842,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       too_large = e.code() == std::errc::message_size;
       j.thrown = std::current_exception();
     } catch (...) {
+      if (thread_goes_away()) throw;
       j.thrown = std::current_exception();
     }
     if (j.thrown) {

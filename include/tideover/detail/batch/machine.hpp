@@ -243,6 +243,7 @@ class batch_machine {
     while (b->extras[i].slot != p.slot) ++i;
     if (b->extras[i].members > 1) return false;  // others want it
     remove_open(b, i, slot_state::cancelled, cancelled_outcome(), stats_.cancelled, e);
+    harvest(*b, e);
     if (b->live() == 0) close_empty(b, e);
     return true;
   }
@@ -519,20 +520,21 @@ class batch_machine {
   batch_answer admit(request& q, Put&& put, Now&& now, batch_place& place, effects& e) {
     lane* const l = lane_for(q);
     if (l == nullptr) return batch_answer::no_memory;
-    block* b = l->open;
+    block* const b = l->open;
+    bool cannot_join = false;  // an equal one is there, but the new one must not come into this batch
     if constexpr (Types::dedupes) {
       if (b != nullptr) {
         auto const found = b->equals.find(q.equal);
         if (found != b->equals.end()) {
           auto const a = join(q, put, now, *b, found->second, place, e);
           if (a) return *a;
-          b = l->open;
+          cannot_join = true;
         }
       }
     }
     // What is too much for the open batch seals it; but only when nothing can go wrong any more.
     bool const by_bytes = b != nullptr && !fits(*b, q.bytes);
-    bool const seals_first = by_bytes || (b != nullptr && !b->has_slot());
+    bool const seals_first = by_bytes || cannot_join || (b != nullptr && !b->has_slot());
     block* fresh = nullptr;
     if (b == nullptr || seals_first) {
       fresh = fetch();
@@ -567,7 +569,11 @@ class batch_machine {
       }
     }
     if (seals_first && b->lane == l) {
-      seal(b, by_bytes ? batch_trigger::bytes : batch_trigger::count, now, e);
+      seal(b,
+           by_bytes      ? batch_trigger::bytes
+           : cannot_join ? batch_trigger::pressure
+                         : batch_trigger::count,
+           now, e);
     }
     if (fresh != nullptr) {
       open_.push_back(fresh);
@@ -660,16 +666,26 @@ class batch_machine {
         q.bytes - before > o_.max_bytes - std::min(o_.max_bytes, b.bytes)) {
       return std::nullopt;  // too much for this batch: the next one
     }
-    if (!has_room(q.bytes > before ? q.bytes - before : 0)) return batch_answer::full;
+    std::size_t const more = q.bytes > before ? q.bytes - before : 0;
+    if (!has_room(more)) {
+      if constexpr (Types::overflow != when_full::drops_oldest) return batch_answer::full;
+      // It is renewed, so the others are older. If it is all there is, it gives way to the new one.
+      if (!can_drop_for(more, b.extras[i].members, before)) return std::nullopt;
+    }
     if (e.removed.has_value()) return batch_answer::again;
     if (b.end == b.capacity) {
       if (harvest(b, e) == harvested::more) return batch_answer::again;
       if (e.removed.has_value()) return batch_answer::again;
       b.close_up();
-      i = b.begin;
-      while (b.extras[i].slot != slot) ++i;
     }
     put(static_cast<void*>(b.items + b.end));
+    // Nothing fails from here on.
+    if constexpr (Types::overflow == when_full::drops_oldest) {
+      while (!has_room(more) && drop_one(&b, e, slot)) {
+      }
+    }
+    i = b.begin;
+    while (b.extras[i].slot != slot) ++i;
     e.removed.emplace(std::move(b.items[i]));
     std::destroy_at(b.items + i);
     std::construct_at(b.items + i, std::move(b.items[b.end]));
@@ -728,36 +744,44 @@ class batch_machine {
       return b.first == b.begin ? harvested::one : harvested::more;
     }
   }
-  bool can_drop_for(std::size_t bytes) const noexcept {
+  /// Whether what is not sealed can make room, but for one item of `members` that has `own` bytes.
+  bool can_drop_for(std::size_t bytes, std::uint32_t members = 0, std::size_t own = 0) const noexcept {
     std::uint64_t items = 0;
     std::size_t freed = 0;
     for (block const* b = open_.first; b != nullptr; b = b->next) {
       items += b->live() + b->shared;
       freed += b->bytes;
     }
-    if (items == 0) return false;
+    if (items == members) return false;
     if constexpr (Types::even) {
       return true;
     } else {
-      return bytes <= o_.max_pending_bytes - std::min(o_.max_pending_bytes, pending_bytes_ - freed);
+      return bytes <= o_.max_pending_bytes - std::min(o_.max_pending_bytes, pending_bytes_ - (freed - own));
     }
   }
-  /// The oldest of all that is not sealed gives way. `keep` may be left empty: something is about to come.
-  bool drop_one(block* keep, effects& e) noexcept {
+  static constexpr std::uint32_t no_slot = std::numeric_limits<std::uint32_t>::max();
+  /// The oldest of all that is not sealed gives way. `keep` may be left empty: something is about to come;
+  /// its slot `but` stays, and what is dropped is not handed out then.
+  bool drop_one(block* keep, effects& e, std::uint32_t but = no_slot) noexcept {
     block* oldest = nullptr;
+    std::uint32_t place = 0;
     std::uint64_t sequence = std::numeric_limits<std::uint64_t>::max();
     for (block* b = open_.first; b != nullptr; b = b->next) {
-      if (b->live() == 0) continue;
-      std::uint64_t const own = b->plain ? 0 : b->extras[b->begin].sequence;  // plain: it is the only one
-      if (oldest == nullptr || own < sequence) oldest = b, sequence = own;
+      std::uint32_t at = b->begin;
+      if (b == keep && but != no_slot && b->extras[at].slot == but) ++at;
+      if (at == b->end) continue;
+      std::uint64_t const own = b->plain ? 0 : b->extras[at].sequence;  // plain: it is the only one
+      if (oldest == nullptr || own < sequence) oldest = b, place = at, sequence = own;
     }
     if (oldest == nullptr) return false;
     oldest->write_down(each_);
     // If it is `keep`, what is being added stands behind its end already, and is not touched.
-    remove_open(oldest, oldest->begin, slot_state::pending, dropped_outcome(), stats_.dropped, e);
+    remove_open(oldest, place, slot_state::pending, dropped_outcome(), stats_.dropped, e);
+    if (but == no_slot) harvest(*oldest, e);
     if (oldest->live() == 0 && oldest != keep) close_empty(oldest, e);
     return true;
   }
+  /// It is dead then, and stays where it is until it is harvested.
   void remove_open(block* b, std::uint32_t i, slot_state s, outcome const& o, std::uint64_t& counter,
                    effects& e) noexcept {
     auto& x = b->extras[i];
@@ -778,7 +802,6 @@ class batch_machine {
     b->kill(i);
     count_settled(b, members, bytes, counter, e);
     b->tell();
-    harvest(*b, e);
   }
   void close_empty(block* b, effects& e) noexcept {
     open_.erase(b);
