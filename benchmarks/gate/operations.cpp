@@ -156,6 +156,7 @@ std::vector<operation> operations() {
   all.push_back(erase<by_one>("erase, single_threaded"));
   all.push_back(key_build());
   all.push_back(key_by_schema());
+  add_backends(all);
   return all;
 }
 

@@ -20,6 +20,8 @@ struct operation {
 };
 
 std::vector<operation> operations();
+/// Of these, what stands in front of a back-end besides the cache: guard, breaker, batch, loader, pool.
+void add_backends(std::vector<operation>& all);
 
 /// What the time of an operation is held against: code of others, in the same binary.
 std::vector<operation> baselines();
