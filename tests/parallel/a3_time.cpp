@@ -29,7 +29,7 @@ std::chrono::nanoseconds drive(manual_clock const& clock, std::size_t sleepers, 
 
 }  // namespace
 
-TEST_CASE("A7: three calls of 1 s take 1 s in virtual time") {
+TEST_CASE("A6: three calls of 1 s take 1 s in virtual time") {
   watchdog const dog("gather of sleeps");
   manual_clock clock;
   owned_threads pool{2};
@@ -38,7 +38,7 @@ TEST_CASE("A7: three calls of 1 s take 1 s in virtual time") {
   CHECK(drive(clock, 1, [&] { tideover::gather(pool, {.max_workers = 1}, call, call, call); }) == 3s);
 }
 
-TEST_CASE("A7: 100 items of T over 5 workers take 20 T in virtual time") {
+TEST_CASE("A6: 100 items of T over 5 workers take 20 T in virtual time") {
   watchdog const dog("100 over 5");
   manual_clock clock;
   owned_threads pool{8};
@@ -54,7 +54,7 @@ TEST_CASE("A7: 100 items of T over 5 workers take 20 T in virtual time") {
   CHECK(good);
 }
 
-TEST_CASE("A7: on the wall clock too, within 15 and 10 percent") {
+TEST_CASE("A6: on the wall clock too, within 15 and 10 percent") {
   watchdog const dog("wall clock", 300s);
   auto const elapsed = [](auto work) {
     auto const began = std::chrono::steady_clock::now();
