@@ -4,6 +4,7 @@
 // connection costs that is not made again (20). Row 19 runs in virtual time with threads that really wait;
 // row 20 against back-ends that are real.
 
+#include "gains/backends.hpp"
 #include "gains/table.hpp"
 
 #include <tideover/connection_pool.hpp>
@@ -32,16 +33,6 @@
 #include <thread>
 #include <utility>
 #include <vector>
-
-#if TIDEOVER_GAINS_SQLITE
-#include <sqlite3.h>
-#endif
-#if TIDEOVER_GAINS_POSTGRES
-#include <libpq-fe.h>
-#endif
-#if TIDEOVER_GAINS_REDIS
-#include <hiredis.h>
-#endif
 
 namespace gains {
 

@@ -5,6 +5,7 @@
 // benchmarks/gains/with_servers has started them. The ratio is a property of the disk and the network under
 // it, so it has a floor and is never exact.
 
+#include "gains/backends.hpp"
 #include "gains/table.hpp"
 
 #include <tideover/batch_processor.hpp>
@@ -22,16 +23,6 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
-
-#if TIDEOVER_GAINS_SQLITE
-#include <sqlite3.h>
-#endif
-#if TIDEOVER_GAINS_POSTGRES
-#include <libpq-fe.h>
-#endif
-#if TIDEOVER_GAINS_REDIS
-#include <hiredis.h>
-#endif
 
 namespace gains {
 
