@@ -149,6 +149,29 @@ TEST_CASE("P12: a server that is down and no backoff end neither the stack nor a
   CHECK(home->attempts >= 100'000);
 }
 
+TEMPLATE_TEST_CASE("P28: a server that is down and no backoff: warm returns when its time has passed", "",
+                   tideover::hand_driven, tideover::inline_run) {
+  watchdog const guard("warming in vain");
+  auto const home = std::make_shared<back_end>();
+  manual_clock clock;
+  std::size_t good = 0;
+  home->on_connect = [&](deadline const&) {
+    clock.advance(1ms);
+    if (good == 0) throw server_down();
+    --good;
+  };
+  connection_pool<fake_factory, TestType, manual_clock, no_backoff> pool(fake_factory{home}, {.min_size = 2},
+                                                                         clock);
+  pool.tick();
+  auto const begun = clock.now();
+  CHECK(pool.warm(8, 100ms) == 0);
+  CHECK(clock.now() - begun <= 102ms);
+  CHECK(pool.warm(8, 0s) == 0);
+  CHECK(clock.now() - begun <= 105ms);
+  good = 2;
+  CHECK(pool.warm(8, 100ms) == 2);  // what was made stays
+}
+
 TEST_CASE("P12: openings that nobody has begun rest with the one that failed") {
   by_hand<constant_backoff> t({.min_size = 4, .max_size = 4, .max_connecting = 4}, constant_backoff{1s});
   t.home->on_connect = [&](deadline const&) { throw server_down(); };

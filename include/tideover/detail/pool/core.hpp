@@ -849,8 +849,7 @@ class pool_core final : public pool_home,
     if constexpr (posts) {
       // An executor may run it at once, and that may come back here; then it is for the call below to go on,
       // or each failure would leave its frames on the stack.
-      for (hiring* below = urgent ? nullptr : hiring_; below != nullptr; below = below->below) {
-        if (below->core != this) continue;
+      if (hiring* const below = urgent ? nullptr : hiring_here()) {
         below->more += n;
         return;
       }
@@ -859,6 +858,11 @@ class pool_core final : public pool_home,
       while (here.more != 0) {
         --here.more;
         if (!try_hire()) fall_back();
+        if (!here.failed) continue;
+        // What a failure brings about at once has no end while a server is down: it is for those who wait,
+        // up to their deadlines, and for the next tick.
+        fall_back();
+        break;
       }
       hiring_ = here.below;
     } else {
@@ -878,8 +882,14 @@ class pool_core final : public pool_home,
     pool_core const* core;
     hiring* below;
     std::size_t more;
+    bool failed = false;  // a job that ran at once, on this thread
   };
   inline static constinit thread_local hiring* hiring_ = nullptr;
+  hiring* hiring_here() const noexcept {
+    hiring* h = hiring_;
+    while (h != nullptr && h->core != this) h = h->below;
+    return h;
+  }
   bool try_hire() noexcept {
 #if TIDEOVER_EXCEPTIONS
     try {
@@ -942,7 +952,9 @@ class pool_core final : public pool_home,
       // Openings first: who waits does the checks.
       pool_slot* s = core_->claim(true, false);
       if (s == nullptr) s = core_->claim(false, true);
-      if (s != nullptr) core_->do_job(*s, nullptr);
+      if (s != nullptr && !core_->do_job(*s, nullptr)) {
+        if (hiring* const asked_by = core_->hiring_here()) asked_by->failed = true;
+      }
       working_ = here.below;
       core_.reset();
       std::lock_guard lock(service->mutex);
@@ -1030,6 +1042,7 @@ class pool_core final : public pool_home,
       owner own(*this);
       ++watchers_;
     }
+    bool good = true;
     for (;;) {
       std::uint64_t version = 0;
       {
@@ -1043,9 +1056,10 @@ class pool_core final : public pool_home,
         if (done()) break;
         if (alone()) next = std::min(until, machine_.retry_at());
       }
-      if (helpless) {
+      // After a failure there may be no end of what it brings about at once.
+      if (helpless && (good || clock_.precise_now() < until)) {
         if (pool_slot* const s = claim(true, true)) {
-          do_job(*s, nullptr);
+          good = do_job(*s, nullptr);
           continue;
         }
       }
