@@ -210,6 +210,7 @@ int main(int argc, char** argv) {
   try {
     std::vector<contestant> all {
       {"batch_processor, with a ticket", ours<>, {25, 60}},
+          {"the same, relaxed_bounds", ours<tideover::relaxed_bounds>, {16, 30}},
 #if TIDEOVER_BENCHMARK_MOODYCAMEL
           {"moodycamel blocking, bulk of 100", moodycamel_queue, {0, 0}},
 #endif

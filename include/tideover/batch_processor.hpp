@@ -13,6 +13,7 @@
 #include <tideover/instant.hpp>
 #include <tideover/policy/backoff.hpp>
 #include <tideover/policy/batch_size.hpp>
+#include <tideover/policy/bounds.hpp>
 #include <tideover/policy/clock.hpp>
 #include <tideover/policy/executor.hpp>
 #include <tideover/policy/journal.hpp>
@@ -41,9 +42,9 @@ namespace tideover::inline v0 {
 
 /// The axes of `batch_processor`.
 using batch_axes =
-    axes<axis::sealing, axis::batch_size, axis::overflow, axis::oversize, axis::ordering, axis::deduplication,
-         axis::retry, axis::retryable, axis::backoff, axis::poison, axis::late_sink, axis::measure,
-         axis::journal, axis::clock, axis::executor, axis::rng, axis::listener>;
+    axes<axis::sealing, axis::batch_size, axis::bounds, axis::overflow, axis::oversize, axis::ordering,
+         axis::deduplication, axis::retry, axis::retryable, axis::backoff, axis::poison, axis::late_sink,
+         axis::measure, axis::journal, axis::clock, axis::executor, axis::rng, axis::listener>;
 
 /// The right to learn what became of one item. It may outlive the batch processor: by then everything is
 /// settled. As long as it lives it keeps the memory of its batch, though not the items.
@@ -115,6 +116,7 @@ class [[nodiscard]] ticket {
 /// Policies, in any order; objects of those with state are passed after the options:
 ///   sealing        lingering (default), eager
 ///   batch_size     fixed_size (default), doubling_size, aimd_size
+///   bounds         exact_bounds (default), relaxed_bounds
 ///   overflow       block (default), reject, drop_newest, drop_oldest, caller_runs
 ///   oversize       oversize_rejected (default), oversize_alone
 ///   ordering       unordered (default), keyed<F>

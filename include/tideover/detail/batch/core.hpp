@@ -7,6 +7,7 @@
 #include <tideover/detail/batch/block.hpp>
 #include <tideover/detail/batch/machine.hpp>
 #include <tideover/detail/batch/state.hpp>
+#include <tideover/detail/batch/stripes.hpp>
 #include <tideover/detail/computation.hpp>
 #include <tideover/error.hpp>
 #include <tideover/instant.hpp>
@@ -133,7 +134,21 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
   /// the like `why` holds what was thrown.
   template <bool Ticket, class X>
   batch_answer add(X&& x, deadline const* until, batch_callback* callback, batch_place& place, failure& why) {
-    if constexpr (block::always_plain) {
+    if constexpr (Types::relaxed) {
+      if (until == nullptr && (Ticket || callback == nullptr)) [[likely]] {
+        auto& s = stripes_.own();
+        std::lock_guard lock(s.mutex);
+        if (s.end < s.stop) [[likely]] {
+          ::new (static_cast<void*>(s.items + s.end)) item_type(std::forward<X>(x));
+          if constexpr (Ticket) {
+            ++s.tickets;
+            place = {s.open, s.end, 0};
+          }
+          ++s.end;
+          return batch_answer::accepted;
+        }
+      }
+    } else if constexpr (block::always_plain) {
       if (until == nullptr && o_.item_timeout.count() == 0 && (Ticket || callback == nullptr) &&
           started_.load(std::memory_order_acquire)) [[likely]] {
         std::lock_guard lock(mutex_);
@@ -153,7 +168,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     effects e;
     bool done = false;
     {
-      std::lock_guard lock(mutex_);
+      auto const lock = stop_all();
       done = machine_.cancel(p, e);
       machine_.serve_waiters(time(), e);
       prepare(e);
@@ -166,7 +181,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     batch_flush f;
     effects e;
     {
-      std::lock_guard lock(mutex_);
+      auto const lock = stop_all();
       machine_.begin_flush(f, now(), e);
       prepare(e);
     }
@@ -189,7 +204,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     effects e;
     instant const until = time() + patience;
     {
-      std::lock_guard lock(mutex_);
+      auto const lock = stop_all();
       machine_.close(until, now(), e);
       prepare(e);
     }
@@ -220,8 +235,8 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
   }
 
   void count_no_memory() noexcept { count(batch_answer::no_memory); }
-  batch_stats stats() const {
-    std::lock_guard lock(mutex_);
+  batch_stats stats() {
+    auto const lock = stop_all();
     batch_stats s = machine_.stats();
     s.listener_failures = listener_failures_.load(std::memory_order_relaxed);
     s.callback_failures = callback_failures_.load(std::memory_order_relaxed);
@@ -265,6 +280,45 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
   instant time() const noexcept { return clock_.precise_now(); }
   auto now() const noexcept {
     return [this] { return time(); };
+  }
+
+  // ---- Locks ----------------------------------------------------------------------------------------------
+
+  /// For what concerns every open batch.
+  auto stop_all() noexcept {
+    if constexpr (Types::relaxed) {
+      return batch_standstill<Types, machine_type>(stripes_, mutex_, machine_);
+    } else {
+      return std::lock_guard<spin_mutex>(mutex_);
+    }
+  }
+  /// For what concerns the calling thread's open batch.
+  auto stop_own() noexcept {
+    using guard = std::lock_guard<spin_mutex>;
+    if constexpr (Types::relaxed) {
+      struct both {
+        guard stripe, machine;
+      };
+      return both{guard(stripes_.own().mutex), guard(mutex_)};
+    } else {
+      return guard(mutex_);
+    }
+  }
+  /// `relaxed_bounds`: before a look at the time.
+  void seal_lingering([[maybe_unused]] instant at) noexcept {
+    if constexpr (Types::relaxed) {
+      {
+        std::lock_guard lock(mutex_);
+        if (!machine_.lingers_over(at)) return;
+      }
+      effects e;
+      {
+        auto const lock = stop_all();
+        machine_.seal_lingering(at, e);
+        prepare(e);
+      }
+      finish(e);
+    }
   }
 
   // ---- Adding, the long way -------------------------------------------------------------------------------
@@ -330,12 +384,21 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       effects e;
       batch_answer a = batch_answer::full;
       {
-        std::lock_guard lock(mutex_);
-        a = machine_.add(q, put, now(), place, e);
+        auto const lock = stop_own();
+        a = add_held(q, put, place, e);
         prepare(e);
       }
       finish(e);
       if (a != batch_answer::again) return a;
+    }
+  }
+
+  template <class Put>
+  batch_answer add_held(request& q, Put& put, batch_place& place, effects& e) {
+    if constexpr (Types::relaxed) {
+      return machine_.add_at(stripes_.own(), q, put, now(), place, e);
+    } else {
+      return machine_.add(q, put, now(), place, e);
     }
   }
 
@@ -351,8 +414,8 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       block* b = nullptr;
       batch_answer a = batch_answer::full;
       {
-        std::lock_guard lock(mutex_);
-        a = machine_.add(q, move_in, now(), place, e);
+        auto const lock = stop_all();
+        a = add_held(q, move_in, place, e);
         if (a == batch_answer::full) {
           if constexpr (Types::overflow == when_full::runs) {
             b = take(time(), e);
@@ -561,6 +624,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       block* b = nullptr;
       bool leaves = false, sleeps = false;
       std::uint32_t hint = 0;
+      seal_lingering(at);
       {
         std::lock_guard lock(mutex_);
         machine_.tick(at, e);
@@ -665,6 +729,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
   bool run_next() {
     effects e;
     block* b = nullptr;
+    if constexpr (Types::relaxed) seal_lingering(time());
     {
       std::lock_guard lock(mutex_);
       instant const at = time();
@@ -680,6 +745,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
   }
   void step_in_time() {
     effects e;
+    if constexpr (Types::relaxed) seal_lingering(time());
     {
       std::lock_guard lock(mutex_);
       machine_.tick(time(), e);
@@ -764,7 +830,8 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
             machine_.recycle(b);
           }
           machine_.tick(at, e);
-          next = machine_.take(at, e);
+          // What has lingered is sealed on the way to the next one.
+          if (!Types::relaxed || !machine_.lingers_over(at)) next = machine_.take(at, e);
           e.earlier = next != nullptr;  // who takes that cannot look at the time
           if (!listens && next == nullptr) {
             --active_;
@@ -1113,6 +1180,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
   bool refused_ = false;     // the last of them it has not taken
   batch_list<batch_seat> seats_{};
   std::atomic<std::uint32_t> hint_{0};
+  [[no_unique_address]] std::conditional_t<Types::relaxed, batch_stripes<Types>, no_batch_stripes> stripes_{};
 
   std::mutex waiting_;  // what `answered`, `signalled` and `turn_` are guarded by; never held with the lock
   std::condition_variable ended_;
