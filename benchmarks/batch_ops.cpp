@@ -102,13 +102,16 @@ figure ours(std::size_t producers) {
   tideover::batch_processor<item, Policies...> b([&](std::span<item> batch) { received += batch.size(); },
                                                  {.max_items = per_batch, .max_pending = room});
   figure f{};
+  // Its thread begins with the first add, on whatever core that thread may be on: here on any.
+  static_cast<void>(b.add(0));
+  b.flush(10s);
   // Twice: what a service pays that runs, and not the memory of its first second. The vectors of the others
   // have theirs by then.
   for (int pass = 0; pass != 2; ++pass) {
     f = run(
         producers, [&](item i) { static_cast<void>(b.add(i)); }, [&] { b.flush(10s); });
   }
-  if (received != 2 * producers * items_each) ++lost;
+  if (received != 1 + 2 * producers * items_each) ++lost;
   return f;
 }
 

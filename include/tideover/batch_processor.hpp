@@ -257,19 +257,34 @@ class batch_processor {
   template <class X>
   result<ticket> add_for_ticket(X&& x, deadline const* until) {
     detail::batch_place place;
-    failure why;
-    detail::batch_answer a = detail::batch_answer::no_memory;
 #if TIDEOVER_EXCEPTIONS
     try {
-      a = core_->template add<true>(std::forward<X>(x), until, nullptr, place, why);
+      if (core_->add_quickly(std::forward<X>(x), until, place)) [[likely]]
+        return ticket(place);
     } catch (std::bad_alloc const&) {
       return no_memory();
     }
 #else
-    a = core_->template add<true>(std::forward<X>(x), until, nullptr, place, why);
-#endif
-    if (a == detail::batch_answer::accepted) [[likely]]
+    if (core_->add_quickly(std::forward<X>(x), until, place)) [[likely]]
       return ticket(place);
+#endif
+    return add_for_ticket_slowly(std::forward<X>(x), until);
+  }
+  template <class X>
+  [[gnu::noinline]] result<ticket> add_for_ticket_slowly(X&& x, deadline const* until) {
+    detail::batch_place place;
+    failure why;
+    detail::batch_answer a = detail::batch_answer::no_memory;
+#if TIDEOVER_EXCEPTIONS
+    try {
+      a = core_->add(std::forward<X>(x), until, nullptr, true, place, why);
+    } catch (std::bad_alloc const&) {
+      return no_memory();
+    }
+#else
+    a = core_->add(std::forward<X>(x), until, nullptr, true, place, why);
+#endif
+    if (a == detail::batch_answer::accepted) return ticket(place);
     return detail::batch_rejection(a, std::move(why));
   }
   template <class X, class F>
@@ -280,14 +295,14 @@ class batch_processor {
 #if TIDEOVER_EXCEPTIONS
     try {
       auto callback = std::make_unique<detail::batch_callback_of<std::decay_t<F>>>(std::forward<F>(f));
-      a = core_->template add<false>(std::forward<X>(x), until, callback.get(), place, why);
+      a = core_->add(std::forward<X>(x), until, callback.get(), false, place, why);
       if (a == detail::batch_answer::accepted) static_cast<void>(callback.release());
     } catch (std::bad_alloc const&) {
       return no_memory();
     }
 #else
     auto callback = std::make_unique<detail::batch_callback_of<std::decay_t<F>>>(std::forward<F>(f));
-    a = core_->template add<false>(std::forward<X>(x), until, callback.get(), place, why);
+    a = core_->add(std::forward<X>(x), until, callback.get(), false, place, why);
     if (a == detail::batch_answer::accepted) static_cast<void>(callback.release());
 #endif
     if (a == detail::batch_answer::accepted) return {};

@@ -130,35 +130,59 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
 
   // ---- Adding ---------------------------------------------------------------------------------------------
 
-  /// `x` is an item, const or to be moved from; it is moved from only if it is accepted. On `no_memory` and
-  /// the like `why` holds what was thrown.
-  template <bool Ticket, class X>
-  batch_answer add(X&& x, deadline const* until, batch_callback* callback, batch_place& place, failure& why) {
+  // `x` is an item, const or to be moved from; it is moved from only if it is accepted.
+
+  /// The common case, with nothing but the item to write: false, and nothing has changed, in any other.
+  template <class X>
+  bool add_quickly(X&& x, [[maybe_unused]] deadline const* until, batch_place& place) {
+    auto const put = [&](void* where) { ::new (where) item_type(std::forward<X>(x)); };
     if constexpr (Types::relaxed) {
-      if (until == nullptr && (Ticket || callback == nullptr)) [[likely]] {
-        auto& s = stripes_.own();
-        std::lock_guard lock(s.mutex);
-        if (s.end < s.stop) [[likely]] {
-          ::new (static_cast<void*>(s.items + s.end)) item_type(std::forward<X>(x));
-          if constexpr (Ticket) {
-            ++s.tickets;
-            place = {s.open, s.end, 0};
-          }
-          ++s.end;
-          return batch_answer::accepted;
-        }
-      }
+      if (until != nullptr) return false;
+      auto& s = stripes_.own();
+      std::lock_guard lock(s.mutex);
+      return s.add(put, place);
     } else if constexpr (block::always_plain) {
-      if (until == nullptr && o_.item_timeout.count() == 0 && (Ticket || callback == nullptr) &&
-          started_.load(std::memory_order_acquire)) [[likely]] {
-        std::lock_guard lock(mutex_);
-        if (machine_.template add_quickly<Ticket>(
-                [&](void* where) { ::new (where) item_type(std::forward<X>(x)); }, place)) {
-          return batch_answer::accepted;
-        }
+      if (until != nullptr || o_.item_timeout.count() != 0 || !started_.load(std::memory_order_acquire)) {
+        return false;
       }
+      std::lock_guard lock(mutex_);
+      return machine_.add_quickly(put, place);
+    } else {
+      return static_cast<void>(put), static_cast<void>(place), false;
     }
-    return add_slowly(std::forward<X>(x), until, callback, Ticket, place, why);
+  }
+  /// In any case. On `no_memory` and the like `why` holds what was thrown.
+  template <class X>
+  [[gnu::noinline]] batch_answer add(X&& x, deadline const* until, batch_callback* callback, bool ticket,
+                                     batch_place& place, failure& why) {
+    request q;
+    q.ticket = ticket;
+    q.callback = callback;
+    q.bytes = measure_(std::as_const(x));
+    if constexpr (Types::keyed) q.key = ordering_(std::as_const(x));
+    if constexpr (Types::dedupes) q.equal = dedupe_(std::as_const(x));
+    if (until != nullptr) q.until = until->at;
+    if (o_.item_timeout.count() > 0 && q.until == instant::max()) q.until = time() + o_.item_timeout;
+    if (!start(why)) return count(why.code == errc::closed ? batch_answer::closed : batch_answer::no_memory);
+    if constexpr (Types::journals) {
+      if (!append(x, q, why)) return count(batch_answer::unwritten);
+    }
+    batch_answer a = batch_answer::no_memory;
+#if TIDEOVER_EXCEPTIONS
+    try {
+      a = add_or_wait(std::forward<X>(x), until, q, place);
+    } catch (...) {
+      retire_rejected(q);
+      throw;
+    }
+#else
+    a = add_or_wait(std::forward<X>(x), until, q, place);
+#endif
+    if (a != batch_answer::accepted) {
+      retire_rejected(q);
+      count(a);
+    }
+    return a;
   }
 
   // ---- Operating ------------------------------------------------------------------------------------------
@@ -323,38 +347,6 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
 
   // ---- Adding, the long way -------------------------------------------------------------------------------
 
-  template <class X>
-  [[gnu::noinline]] batch_answer add_slowly(X&& x, deadline const* until, batch_callback* callback,
-                                            bool ticket, batch_place& place, failure& why) {
-    request q;
-    q.ticket = ticket;
-    q.callback = callback;
-    q.bytes = measure_(std::as_const(x));
-    if constexpr (Types::keyed) q.key = ordering_(std::as_const(x));
-    if constexpr (Types::dedupes) q.equal = dedupe_(std::as_const(x));
-    if (until != nullptr) q.until = until->at;
-    if (o_.item_timeout.count() > 0 && q.until == instant::max()) q.until = time() + o_.item_timeout;
-    if (!start(why)) return count(why.code == errc::closed ? batch_answer::closed : batch_answer::no_memory);
-    if constexpr (Types::journals) {
-      if (!append(x, q, why)) return count(batch_answer::unwritten);
-    }
-    batch_answer a = batch_answer::no_memory;
-#if TIDEOVER_EXCEPTIONS
-    try {
-      a = add_or_wait(std::forward<X>(x), until, q, place);
-    } catch (...) {
-      retire_rejected(q);
-      throw;
-    }
-#else
-    a = add_or_wait(std::forward<X>(x), until, q, place);
-#endif
-    if (a != batch_answer::accepted) {
-      retire_rejected(q);
-      count(a);
-    }
-    return a;
-  }
   batch_answer count(batch_answer a) {
     std::lock_guard lock(mutex_);
     machine_.count(a);

@@ -179,18 +179,16 @@ class batch_machine {
 
   /// The common case, with nothing but the item to write: false, and nothing has changed, in any other. `put`
   /// makes the item; it may throw, then nothing has changed.
-  template <bool Ticket, class Put>
+  template <class Put>
   bool add_quickly(Put&& put, batch_place& place) {
-    if constexpr (block::always_plain) {
+    if constexpr (block::always_plain && !Types::relaxed) {
       block* const b = only_.open;
       if (pending_ >= admit_below_ || b == nullptr || !b->plain) return false;
       std::uint32_t const at = b->end;
       if (at + 1 >= b->limit) return false;  // the one that fills it seals it
       put(static_cast<void*>(b->items + at));
-      if constexpr (Ticket) {
-        ++b->issued;
-        place = {b, at, 0};
-      }
+      ++b->issued;
+      place = {b, at, 0};
       b->end = at + 1;
       ++pending_;
       ++accepted_;
@@ -225,7 +223,7 @@ class batch_machine {
     if (b == nullptr) return;
     std::uint32_t const added = s.end - b->end;
     b->end = s.end;
-    b->issued += std::exchange(s.tickets, 0);
+    b->issued += added;  // each with its ticket
     pending_ += added;
     accepted_ += added;
   }

@@ -13,7 +13,7 @@
 /// `relaxed_bounds`: where threads add to batches of their own.
 ///
 /// A stripe has the open batch of the threads that were given it, and what of that they changed since the
-/// machine last looked, `end` and `tickets`. Below `stop` an add touches the stripe and its own item only.
+/// machine last looked, `end`. Below `stop` an add touches the stripe and its own item only.
 /// Everything else is done as it would be without stripes, by who holds the stripe and the machine: first the
 /// machine is told what was added (`batch_machine::gather`), then it goes on as if it had seen each add. Who
 /// seals a batch holds its stripe; so what concerns all of them holds all of them.
@@ -27,11 +27,22 @@ struct alignas(cache_line) batch_stripe {
   using item_type = typename Types::item_type;
 
   spin_mutex mutex;
-  std::uint32_t end = 0;      // of the open batch; the batch itself learns it when the machine does
-  std::uint32_t stop = 0;     // so far without the machine: the bound of what it does not know of
-  std::uint32_t tickets = 0;  // that it does not know of
+  std::uint32_t end = 0;   // of the open batch; the batch itself learns it when the machine does
+  std::uint32_t stop = 0;  // so far without the machine: the bound of what it does not know of
   item_type* items = nullptr;
   batch_block<Types>* open = nullptr;
+
+  /// False, and nothing has changed, if that is not for the stripe alone. `put` makes the item; it may throw,
+  /// then nothing has changed.
+  template <class Put, class Place>
+  bool add(Put&& put, Place& place) {
+    std::uint32_t const at = end;
+    if (at >= stop) return false;
+    put(static_cast<void*>(items + at));
+    place = {open, at, 0};
+    end = at + 1;
+    return true;
+  }
 };
 
 template <class Types>
