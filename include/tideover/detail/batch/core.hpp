@@ -702,10 +702,12 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
 #endif
       if (taken) return;
       // The next add, tick, flush or shutdown tries again.
-      std::lock_guard lock(mutex_);
+      auto const lock = stop_all();
       --posted_;
       refused_ = true;
-      started_.store(false, std::memory_order_release);  // so that any add goes the way on which it is tried
+      // So that any add goes the way on which it is tried.
+      started_.store(false, std::memory_order_release);
+      if constexpr (Types::relaxed) stripes_.stop_all();
       ++machine_.counters().runner_failures;
     }
   }

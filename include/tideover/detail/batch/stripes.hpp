@@ -54,6 +54,11 @@ struct batch_stripes {
   /// Of the calling thread. Threads that live at one time have numbers of their own, from 0.
   batch_stripe<Types>& own() noexcept { return all[hazard_record_of_this_thread().number % count]; }
 
+  /// The next add of each goes to the machine; who calls this holds them all.
+  void stop_all() noexcept {
+    for (auto& s : all) s.stop = 0;
+  }
+
   std::array<batch_stripe<Types>, count> all{};
 };
 struct no_batch_stripes {};
