@@ -86,6 +86,7 @@ void round(seen& s, std::uint64_t seed, std::uint64_t calls, std::uint64_t stop_
           }
           kept.clear();
         }
+        if (dice == 253) std::this_thread::sleep_for(200us);  // what is open lingers
         if (dice == 254) {
           auto const before = accepted.load();
           auto const st = b.stats();
