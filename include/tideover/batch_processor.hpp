@@ -143,7 +143,8 @@ class [[nodiscard]] ticket {
 ///         move of an item, hash and equality of keys.
 /// Throws  `add`: what copying the item, the measure and the key functions throw (but std::bad_alloc: that is
 ///         errc::no_memory); then nothing has changed. An item's move and destructor may not throw.
-/// Cost    An add takes a lock of some ten nanoseconds; memory is allocated once for each batch at most, and
+/// Cost    An add takes a lock of some ten nanoseconds, with `relaxed_bounds` one that no other thread takes
+///         meanwhile; memory is allocated once for each batch at most, and
 ///         for each callback. Sealing, settling, dropping, flushing and shutting down take no memory.
 template <class Item, class... Policies>
 class batch_processor {

@@ -22,9 +22,9 @@ struct exact_bounds {
 
 /// Each thread fills batches of its own, and takes the lock that all share once for up to 64 items: an add
 /// costs less, and two threads that add do not wait for each other. In return the bounds may be exceeded by
-/// up to 64 items for each thread that adds beside the first one, and batches of several threads that add
-/// little go with fewer items. What is counted is exact whenever somebody asks, and the items of one thread
-/// are sealed in the order in which it added them.
+/// up to 64 items for each thread that adds beside the first one, 960 at most, and batches of several threads
+/// that add little go with fewer items. What is counted is exact whenever somebody asks, and the items of one
+/// thread are sealed in the order in which it added them.
 struct relaxed_bounds {
   using policy_axis = axis::bounds;
   static constexpr bool exact = false;
