@@ -288,10 +288,10 @@ struct batch_lane {
   using block = batch_block<Types>;
   using key_type = typename Types::key_type;
 
+  block* open = nullptr;       // first: beside what else every add looks at
   batch_lane* next = nullptr;  // among those that have something to send
   batch_lane* previous = nullptr;
   batch_lane* in_bucket = nullptr;
-  block* open = nullptr;
   batch_list<block> sealed{};
   std::size_t outstanding = 0;  // sealed and not settled
   std::size_t hash = 0;
