@@ -22,6 +22,13 @@
 /// after a shutdown began, no stripe has a batch.
 namespace tideover::inline v0::detail {
 
+/// Which stripe the calling thread was given, from 1, for as long as it lives; 0: none yet.
+inline constinit thread_local std::uint32_t this_batch_stripe = 0;
+/// Threads that live at one time have numbers of their own.
+TIDEOVER_COLD inline std::uint32_t choose_batch_stripe(std::uint32_t of) noexcept {
+  return this_batch_stripe = hazard_record_of_this_thread().number % of + 1;
+}
+
 template <class Types>
 struct alignas(cache_line) batch_stripe {
   using item_type = typename Types::item_type;
@@ -49,10 +56,12 @@ template <class Types>
 struct batch_stripes {
   /// So many items at most may be in a stripe that the machine does not know of.
   static constexpr std::uint32_t unknown = 64;
-  static constexpr std::size_t count = 16;
+  static constexpr std::uint32_t count = 16;
 
-  /// Of the calling thread. Threads that live at one time have numbers of their own, from 0.
-  batch_stripe<Types>& own() noexcept { return all[hazard_record_of_this_thread().number % count]; }
+  batch_stripe<Types>& own() noexcept {
+    std::uint32_t const n = this_batch_stripe;
+    return all[(n != 0 ? n : choose_batch_stripe(count)) - 1];
+  }
 
   /// The next add of each goes to the machine; who calls this holds them all.
   void stop_all() noexcept {
