@@ -89,6 +89,7 @@ void add_backends(std::vector<operation>& all) {
   all.push_back(guard_hit());
   all.push_back(breaker_call());
   all.push_back(batch_add<>("batch_processor add, ticket"));
+  all.push_back(batch_add<tideover::relaxed_bounds>("batch_processor add, relaxed_bounds"));
   all.push_back(loader_hit());
   all.push_back(pool_cycle<>("connection_pool acquire and return"));
   all.push_back(pool_cycle<tideover::thread_affinity>("connection_pool, thread_affinity"));

@@ -13,6 +13,7 @@
 #include <tideover/instant.hpp>
 #include <tideover/policy/backoff.hpp>
 #include <tideover/policy/batch_size.hpp>
+#include <tideover/policy/bounds.hpp>
 #include <tideover/policy/clock.hpp>
 #include <tideover/policy/executor.hpp>
 #include <tideover/policy/journal.hpp>
@@ -41,9 +42,9 @@ namespace tideover::inline v0 {
 
 /// The axes of `batch_processor`.
 using batch_axes =
-    axes<axis::sealing, axis::batch_size, axis::overflow, axis::oversize, axis::ordering, axis::deduplication,
-         axis::retry, axis::retryable, axis::backoff, axis::poison, axis::late_sink, axis::measure,
-         axis::journal, axis::clock, axis::executor, axis::rng, axis::listener>;
+    axes<axis::sealing, axis::batch_size, axis::bounds, axis::overflow, axis::oversize, axis::ordering,
+         axis::deduplication, axis::retry, axis::retryable, axis::backoff, axis::poison, axis::late_sink,
+         axis::measure, axis::journal, axis::clock, axis::executor, axis::rng, axis::listener>;
 
 /// The right to learn what became of one item. It may outlive the batch processor: by then everything is
 /// settled. As long as it lives it keeps the memory of its batch, though not the items.
@@ -115,6 +116,7 @@ class [[nodiscard]] ticket {
 /// Policies, in any order; objects of those with state are passed after the options:
 ///   sealing        lingering (default), eager
 ///   batch_size     fixed_size (default), doubling_size, aimd_size
+///   bounds         exact_bounds (default), relaxed_bounds
 ///   overflow       block (default), reject, drop_newest, drop_oldest, caller_runs
 ///   oversize       oversize_rejected (default), oversize_alone
 ///   ordering       unordered (default), keyed<F>
@@ -141,7 +143,8 @@ class [[nodiscard]] ticket {
 ///         move of an item, hash and equality of keys.
 /// Throws  `add`: what copying the item, the measure and the key functions throw (but std::bad_alloc: that is
 ///         errc::no_memory); then nothing has changed. An item's move and destructor may not throw.
-/// Cost    An add takes a lock of some ten nanoseconds; memory is allocated once for each batch at most, and
+/// Cost    An add takes a lock of some ten nanoseconds, with `relaxed_bounds` one that no other thread takes
+///         meanwhile; memory is allocated once for each batch at most, and
 ///         for each callback. Sealing, settling, dropping, flushing and shutting down take no memory.
 template <class Item, class... Policies>
 class batch_processor {
@@ -255,19 +258,34 @@ class batch_processor {
   template <class X>
   result<ticket> add_for_ticket(X&& x, deadline const* until) {
     detail::batch_place place;
-    failure why;
-    detail::batch_answer a = detail::batch_answer::no_memory;
 #if TIDEOVER_EXCEPTIONS
     try {
-      a = core_->template add<true>(std::forward<X>(x), until, nullptr, place, why);
+      if (core_->add_quickly(std::forward<X>(x), until, place)) [[likely]]
+        return ticket(place);
     } catch (std::bad_alloc const&) {
       return no_memory();
     }
 #else
-    a = core_->template add<true>(std::forward<X>(x), until, nullptr, place, why);
-#endif
-    if (a == detail::batch_answer::accepted) [[likely]]
+    if (core_->add_quickly(std::forward<X>(x), until, place)) [[likely]]
       return ticket(place);
+#endif
+    return add_for_ticket_slowly(std::forward<X>(x), until);
+  }
+  template <class X>
+  [[gnu::noinline]] result<ticket> add_for_ticket_slowly(X&& x, deadline const* until) {
+    detail::batch_place place;
+    failure why;
+    detail::batch_answer a = detail::batch_answer::no_memory;
+#if TIDEOVER_EXCEPTIONS
+    try {
+      a = core_->add(std::forward<X>(x), until, nullptr, true, place, why);
+    } catch (std::bad_alloc const&) {
+      return no_memory();
+    }
+#else
+    a = core_->add(std::forward<X>(x), until, nullptr, true, place, why);
+#endif
+    if (a == detail::batch_answer::accepted) return ticket(place);
     return detail::batch_rejection(a, std::move(why));
   }
   template <class X, class F>
@@ -278,14 +296,14 @@ class batch_processor {
 #if TIDEOVER_EXCEPTIONS
     try {
       auto callback = std::make_unique<detail::batch_callback_of<std::decay_t<F>>>(std::forward<F>(f));
-      a = core_->template add<false>(std::forward<X>(x), until, callback.get(), place, why);
+      a = core_->add(std::forward<X>(x), until, callback.get(), false, place, why);
       if (a == detail::batch_answer::accepted) static_cast<void>(callback.release());
     } catch (std::bad_alloc const&) {
       return no_memory();
     }
 #else
     auto callback = std::make_unique<detail::batch_callback_of<std::decay_t<F>>>(std::forward<F>(f));
-    a = core_->template add<false>(std::forward<X>(x), until, callback.get(), place, why);
+    a = core_->add(std::forward<X>(x), until, callback.get(), false, place, why);
     if (a == detail::batch_answer::accepted) static_cast<void>(callback.release());
 #endif
     if (a == detail::batch_answer::accepted) return {};

@@ -40,6 +40,12 @@ TEST_CASE("the calls of the documentation compile and do what they say") {
   CHECK(rows.tick() == 0);
   CHECK(table.rows.size() == 2);
 
+  tideover::batch_processor<row, tideover::relaxed_bounds> quick(
+      [&](std::span<row> batch) { table.insert(batch); }, {.max_items = 100, .linger = 100ms});
+  REQUIRE(quick.add(r));
+  CHECK(quick.flush(60s));
+  CHECK(table.rows.size() == 3);
+
   tideover::batch_processor<std::string> each(
       [](std::span<std::string> batch) {
         std::vector<tideover::outcome> outcomes;

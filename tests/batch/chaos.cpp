@@ -183,7 +183,7 @@ TEST_CASE("B2: a million items through everything that may happen: each is settl
     o.item_timeout = random() % 3 == 0 ? std::chrono::microseconds(1 + random() % 3000) : 0us;
     o.max_attempts = unsigned(1 + random() % 3);
     auto const seed = random();
-    switch (kind % 4) {
+    switch (kind % 5) {
       case 0:
         chaos<>(l, first, last, seed, o);
         break;
@@ -193,6 +193,9 @@ TEST_CASE("B2: a million items through everything that may happen: each is settl
       case 2:
         chaos<tideover::caller_runs, tideover::eager, tideover::keyed<key_of>, tideover::retry_items>(
             l, first, last, seed, o);
+        break;
+      case 3:
+        chaos<tideover::relaxed_bounds, tideover::retry_items, tideover::bisect>(l, first, last, seed, o);
         break;
       default:
         chaos<tideover::reject, tideover::aimd_size, tideover::retry_items>(l, first, last, seed, o);

@@ -140,6 +140,7 @@ TEST_CASE("B21: threads add, wait, cancel, flush and shut down: nothing is lost 
     round<>(s, seed + n, calls, false, stop_at);
     round<tideover::keyed<parity>>(s, seed + n, calls, true, stop_at);
     round<tideover::caller_runs, tideover::eager>(s, seed + n, calls, false, stop_at);
+    round<tideover::relaxed_bounds>(s, seed + n, calls, false, stop_at);
   }
   CHECK(s.out_of_order == 0);
   CHECK(s.two_of_a_key == 0);

@@ -26,6 +26,7 @@ struct affinity;
 struct allocator;
 struct backoff;
 struct batch_size;
+struct bounds;
 struct classifier;
 struct clock;
 struct deduplication;

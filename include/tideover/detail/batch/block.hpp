@@ -23,8 +23,11 @@ namespace tideover::inline v0::detail {
 
 template <class Types>
 struct batch_lane;
+template <class Types>
+struct batch_stripe;
 
 struct no_batch_key {};
+struct no_batch_stripe {};
 
 /// One batch: its items in a row, as the sink wants them, and what is known of each. Everything it will ever
 /// need is allocated with it, when its first item is accepted: to seal, send, split, retry and settle it
@@ -178,6 +181,7 @@ class batch_block final : public batch_state {
     shared = 0;
     used_slots = spare_slots = 0;
     depth = 0;
+    home = {};
     plain = always_plain;
     has_deadlines = abandoned = sent = false;
   }
@@ -228,6 +232,8 @@ class batch_block final : public batch_state {
   std::conditional_t<Types::dedupes, std::unordered_map<typename Types::equality_key, std::uint32_t>,
                      no_batch_key>
       equals{};  // slots
+  /// The stripe whose open batch it is, if it is of one.
+  [[no_unique_address]] std::conditional_t<Types::relaxed, batch_stripe<Types>*, no_batch_stripe> home{};
 
  private:
   struct layout {
@@ -282,10 +288,10 @@ struct batch_lane {
   using block = batch_block<Types>;
   using key_type = typename Types::key_type;
 
+  block* open = nullptr;       // first: beside what else every add looks at
   batch_lane* next = nullptr;  // among those that have something to send
   batch_lane* previous = nullptr;
   batch_lane* in_bucket = nullptr;
-  block* open = nullptr;
   batch_list<block> sealed{};
   std::size_t outstanding = 0;  // sealed and not settled
   std::size_t hash = 0;

@@ -8,6 +8,7 @@
 #include <tideover/error.hpp>
 #include <tideover/policy/backoff.hpp>
 #include <tideover/policy/batch_size.hpp>
+#include <tideover/policy/bounds.hpp>
 #include <tideover/policy/clock.hpp>
 #include <tideover/policy/executor.hpp>
 #include <tideover/policy/journal.hpp>
@@ -46,6 +47,7 @@ struct batch_types {
   using item_type = Item;
   using sealing_type = policy_for<axis::sealing, lingering, Policies...>;
   using size_policy = policy_for<axis::batch_size, fixed_size, Policies...>;
+  using bounds_type = policy_for<axis::bounds, exact_bounds, Policies...>;
   using overflow_type = policy_for<axis::overflow, block, Policies...>;
   using oversize_type = policy_for<axis::oversize, oversize_rejected, Policies...>;
   using ordering_type = policy_for<axis::ordering, unordered, Policies...>;
@@ -67,6 +69,8 @@ struct batch_types {
   static_assert(
       batch_size_policy<size_policy>,
       "tideover::batch_processor: see tideover::batch_size_policy in <tideover/policy/batch_size.hpp>");
+  static_assert(bounds_policy<bounds_type>,
+                "tideover::batch_processor: see tideover::bounds_policy in <tideover/policy/bounds.hpp>");
   static_assert(overflow_policy<overflow_type>,
                 "tideover::batch_processor: see tideover::overflow_policy in <tideover/policy/overflow.hpp>");
   static_assert(oversize_policy<oversize_type>,
@@ -113,6 +117,7 @@ struct batch_types {
   /// All items have the same bytes.
   static constexpr bool even = measure_type::template always<Item> && std::is_same_v<measure_type, own_bytes>;
   static constexpr std::size_t even_bytes = sizeof(Item);
+  static constexpr bool relaxed = !bounds_type::exact;
 
   using key_type = typename batch_key<ordering_type, Item, keyed>::type;
   using equality_key = typename batch_key<dedupe_type, Item, dedupes>::type;
@@ -121,14 +126,34 @@ struct batch_types {
   static_assert(!(dedupes && journals),
                 "tideover::batch_processor: a journal has one entry for each item, and dedupe_by makes one "
                 "item of many; dedupe before the journal");
+  static_assert(!(relaxed && keyed),
+                "tideover::batch_processor: relaxed_bounds gives each thread batches of its own, keyed each "
+                "key; choose one of them");
+  static_assert(
+      !(relaxed && dedupes),
+      "tideover::batch_processor: relaxed_bounds gives each thread batches of its own, and dedupe_by "
+      "looks for equal items in the open one; choose one of them");
+  static_assert(!(relaxed && when_idle),
+                "tideover::batch_processor: eager looks at what is under way at each add, and relaxed_bounds "
+                "does not; choose one of them");
+  static_assert(
+      !(relaxed && overflow == when_full::drops_oldest),
+      "tideover::batch_processor: relaxed_bounds does not know which item of several threads is the "
+      "oldest; choose another overflow policy than drop_oldest");
+  static_assert(!(relaxed && journals),
+                "tideover::batch_processor: an add that writes a journal gains nothing by relaxed_bounds");
+  static_assert(
+      !relaxed || even,
+      "tideover::batch_processor: relaxed_bounds counts items, not bytes: they must all have the same "
+      "(own_bytes, and no string, vector or the like)");
   static_assert(std::is_trivially_copyable_v<entry_type>,
                 "tideover::batch_processor: an entry of the journal is a number or the like");
 
   template <class... P>
   static constexpr bool accepts =
-      (is_one_of<P, sealing_type, size_policy, overflow_type, oversize_type, ordering_type, dedupe_type,
-                 retry_type, retryable_type, backoff_type, poison_type, late_sink_type, measure_type,
-                 journal_type, clock_type, runner_type, rng_type, listener_type> &&
+      (is_one_of<P, sealing_type, size_policy, bounds_type, overflow_type, oversize_type, ordering_type,
+                 dedupe_type, retry_type, retryable_type, backoff_type, poison_type, late_sink_type,
+                 measure_type, journal_type, clock_type, runner_type, rng_type, listener_type> &&
        ...);
 };
 

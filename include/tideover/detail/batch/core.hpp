@@ -7,6 +7,7 @@
 #include <tideover/detail/batch/block.hpp>
 #include <tideover/detail/batch/machine.hpp>
 #include <tideover/detail/batch/state.hpp>
+#include <tideover/detail/batch/stripes.hpp>
 #include <tideover/detail/computation.hpp>
 #include <tideover/error.hpp>
 #include <tideover/instant.hpp>
@@ -129,21 +130,59 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
 
   // ---- Adding ---------------------------------------------------------------------------------------------
 
-  /// `x` is an item, const or to be moved from; it is moved from only if it is accepted. On `no_memory` and
-  /// the like `why` holds what was thrown.
-  template <bool Ticket, class X>
-  batch_answer add(X&& x, deadline const* until, batch_callback* callback, batch_place& place, failure& why) {
-    if constexpr (block::always_plain) {
-      if (until == nullptr && o_.item_timeout.count() == 0 && (Ticket || callback == nullptr) &&
-          started_.load(std::memory_order_acquire)) [[likely]] {
-        std::lock_guard lock(mutex_);
-        if (machine_.template add_quickly<Ticket>(
-                [&](void* where) { ::new (where) item_type(std::forward<X>(x)); }, place)) {
-          return batch_answer::accepted;
-        }
+  // `x` is an item, const or to be moved from; it is moved from only if it is accepted.
+
+  /// The common case, with nothing but the item to write: false, and nothing has changed, in any other.
+  template <class X>
+  bool add_quickly(X&& x, [[maybe_unused]] deadline const* until, batch_place& place) {
+    auto const put = [&](void* where) { ::new (where) item_type(std::forward<X>(x)); };
+    if constexpr (Types::relaxed) {
+      if (until != nullptr) return false;
+      auto& s = stripes_.own();
+      std::lock_guard lock(s.mutex);
+      return s.add(put, place);
+    } else if constexpr (block::always_plain) {
+      if (until != nullptr || o_.item_timeout.count() != 0 || !started_.load(std::memory_order_acquire)) {
+        return false;
       }
+      std::lock_guard lock(mutex_);
+      return machine_.add_quickly(put, place);
+    } else {
+      return static_cast<void>(put), static_cast<void>(place), false;
     }
-    return add_slowly(std::forward<X>(x), until, callback, Ticket, place, why);
+  }
+  /// In any case. On `no_memory` and the like `why` holds what was thrown.
+  template <class X>
+  [[gnu::noinline]] batch_answer add(X&& x, deadline const* until, batch_callback* callback, bool ticket,
+                                     batch_place& place, failure& why) {
+    request q;
+    q.ticket = ticket;
+    q.callback = callback;
+    q.bytes = measure_(std::as_const(x));
+    if constexpr (Types::keyed) q.key = ordering_(std::as_const(x));
+    if constexpr (Types::dedupes) q.equal = dedupe_(std::as_const(x));
+    if (until != nullptr) q.until = until->at;
+    if (o_.item_timeout.count() > 0 && q.until == instant::max()) q.until = time() + o_.item_timeout;
+    if (!start(why)) return count(why.code == errc::closed ? batch_answer::closed : batch_answer::no_memory);
+    if constexpr (Types::journals) {
+      if (!append(x, q, why)) return count(batch_answer::unwritten);
+    }
+    batch_answer a = batch_answer::no_memory;
+#if TIDEOVER_EXCEPTIONS
+    try {
+      a = add_or_wait(std::forward<X>(x), until, q, place);
+    } catch (...) {
+      retire_rejected(q);
+      throw;
+    }
+#else
+    a = add_or_wait(std::forward<X>(x), until, q, place);
+#endif
+    if (a != batch_answer::accepted) {
+      retire_rejected(q);
+      count(a);
+    }
+    return a;
   }
 
   // ---- Operating ------------------------------------------------------------------------------------------
@@ -153,7 +192,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     effects e;
     bool done = false;
     {
-      std::lock_guard lock(mutex_);
+      auto const lock = stop_all();
       done = machine_.cancel(p, e);
       machine_.serve_waiters(time(), e);
       prepare(e);
@@ -166,7 +205,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     batch_flush f;
     effects e;
     {
-      std::lock_guard lock(mutex_);
+      auto const lock = stop_all();
       machine_.begin_flush(f, now(), e);
       prepare(e);
     }
@@ -189,7 +228,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     effects e;
     instant const until = time() + patience;
     {
-      std::lock_guard lock(mutex_);
+      auto const lock = stop_all();
       machine_.close(until, now(), e);
       prepare(e);
     }
@@ -220,8 +259,8 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
   }
 
   void count_no_memory() noexcept { count(batch_answer::no_memory); }
-  batch_stats stats() const {
-    std::lock_guard lock(mutex_);
+  batch_stats stats() {
+    auto const lock = stop_all();
     batch_stats s = machine_.stats();
     s.listener_failures = listener_failures_.load(std::memory_order_relaxed);
     s.callback_failures = callback_failures_.load(std::memory_order_relaxed);
@@ -267,40 +306,47 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     return [this] { return time(); };
   }
 
+  // ---- Locks ----------------------------------------------------------------------------------------------
+
+  /// For what concerns every open batch.
+  auto stop_all() noexcept {
+    if constexpr (Types::relaxed) {
+      return batch_standstill<Types, machine_type>(stripes_, mutex_, machine_);
+    } else {
+      return std::lock_guard<spin_mutex>(mutex_);
+    }
+  }
+  /// For what concerns the calling thread's open batch.
+  auto stop_own() noexcept {
+    using guard = std::lock_guard<spin_mutex>;
+    if constexpr (Types::relaxed) {
+      struct both {
+        guard stripe, machine;
+      };
+      return both{guard(stripes_.own().mutex), guard(mutex_)};
+    } else {
+      return guard(mutex_);
+    }
+  }
+  /// `relaxed_bounds`: before a look at the time.
+  void seal_lingering([[maybe_unused]] instant at) noexcept {
+    if constexpr (Types::relaxed) {
+      {
+        std::lock_guard lock(mutex_);
+        if (!machine_.lingers_over(at)) return;
+      }
+      effects e;
+      {
+        auto const lock = stop_all();
+        machine_.seal_lingering(at, e);
+        prepare(e);
+      }
+      finish(e);
+    }
+  }
+
   // ---- Adding, the long way -------------------------------------------------------------------------------
 
-  template <class X>
-  [[gnu::noinline]] batch_answer add_slowly(X&& x, deadline const* until, batch_callback* callback,
-                                            bool ticket, batch_place& place, failure& why) {
-    request q;
-    q.ticket = ticket;
-    q.callback = callback;
-    q.bytes = measure_(std::as_const(x));
-    if constexpr (Types::keyed) q.key = ordering_(std::as_const(x));
-    if constexpr (Types::dedupes) q.equal = dedupe_(std::as_const(x));
-    if (until != nullptr) q.until = until->at;
-    if (o_.item_timeout.count() > 0 && q.until == instant::max()) q.until = time() + o_.item_timeout;
-    if (!start(why)) return count(why.code == errc::closed ? batch_answer::closed : batch_answer::no_memory);
-    if constexpr (Types::journals) {
-      if (!append(x, q, why)) return count(batch_answer::unwritten);
-    }
-    batch_answer a = batch_answer::no_memory;
-#if TIDEOVER_EXCEPTIONS
-    try {
-      a = add_or_wait(std::forward<X>(x), until, q, place);
-    } catch (...) {
-      retire_rejected(q);
-      throw;
-    }
-#else
-    a = add_or_wait(std::forward<X>(x), until, q, place);
-#endif
-    if (a != batch_answer::accepted) {
-      retire_rejected(q);
-      count(a);
-    }
-    return a;
-  }
   batch_answer count(batch_answer a) {
     std::lock_guard lock(mutex_);
     machine_.count(a);
@@ -330,12 +376,21 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       effects e;
       batch_answer a = batch_answer::full;
       {
-        std::lock_guard lock(mutex_);
-        a = machine_.add(q, put, now(), place, e);
+        auto const lock = stop_own();
+        a = add_held(q, put, place, e);
         prepare(e);
       }
       finish(e);
       if (a != batch_answer::again) return a;
+    }
+  }
+
+  template <class Put>
+  batch_answer add_held(request& q, Put& put, batch_place& place, effects& e) {
+    if constexpr (Types::relaxed) {
+      return machine_.add_at(stripes_.own(), q, put, now(), place, e);
+    } else {
+      return machine_.add(q, put, now(), place, e);
     }
   }
 
@@ -351,8 +406,8 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       block* b = nullptr;
       batch_answer a = batch_answer::full;
       {
-        std::lock_guard lock(mutex_);
-        a = machine_.add(q, move_in, now(), place, e);
+        auto const lock = stop_all();
+        a = add_held(q, move_in, place, e);
         if (a == batch_answer::full) {
           if constexpr (Types::overflow == when_full::runs) {
             b = take(time(), e);
@@ -561,6 +616,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       block* b = nullptr;
       bool leaves = false, sleeps = false;
       std::uint32_t hint = 0;
+      seal_lingering(at);
       {
         std::lock_guard lock(mutex_);
         machine_.tick(at, e);
@@ -586,8 +642,10 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       }
       finish(e);
       if (b != nullptr) {
-        at = run<true>(b);
-        looked = false;
+        outlook after;
+        at = run<true>(b, &after);
+        looked = after.nothing && !look_out(after.hint);
+        if (after.nothing) at = time();
       } else if (leaves) {
         return;
       } else {
@@ -646,10 +704,12 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
 #endif
       if (taken) return;
       // The next add, tick, flush or shutdown tries again.
-      std::lock_guard lock(mutex_);
+      auto const lock = stop_all();
       --posted_;
       refused_ = true;
-      started_.store(false, std::memory_order_release);  // so that any add goes the way on which it is tried
+      // So that any add goes the way on which it is tried.
+      started_.store(false, std::memory_order_release);
+      if constexpr (Types::relaxed) stripes_.stop_all();
       ++machine_.counters().runner_failures;
     }
   }
@@ -665,6 +725,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
   bool run_next() {
     effects e;
     block* b = nullptr;
+    if constexpr (Types::relaxed) seal_lingering(time());
     {
       std::lock_guard lock(mutex_);
       instant const at = time();
@@ -680,6 +741,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
   }
   void step_in_time() {
     effects e;
+    if constexpr (Types::relaxed) seal_lingering(time());
     {
       std::lock_guard lock(mutex_);
       machine_.tick(time(), e);
@@ -731,10 +793,16 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     std::exception_ptr thrown{};
   };
 
+  /// What a worker that has run a batch knows already: there was nothing more to do when the hint was this.
+  struct outlook {
+    bool nothing = false;
+    std::uint32_t hint = 0;
+  };
+
   /// Gives the batch to the sink until it is settled or has to wait. Returns the time. `GoesOn`: takes the
   /// next one while the lock is held anyway; each turn of the lock costs the adders.
   template <bool GoesOn = false>
-  instant run(block* b) {
+  instant run(block* b, [[maybe_unused]] outlook* after = nullptr) {
     departure thread{*this};
     batch_frame const frame(this);
     instant at = time();
@@ -764,7 +832,8 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
             machine_.recycle(b);
           }
           machine_.tick(at, e);
-          next = machine_.take(at, e);
+          // What has lingered is sealed on the way to the next one.
+          if (!Types::relaxed || !machine_.lingers_over(at)) next = machine_.take(at, e);
           e.earlier = next != nullptr;  // who takes that cannot look at the time
           if (!listens && next == nullptr) {
             --active_;
@@ -772,6 +841,12 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
           }
         }
         prepare(e);
+        if constexpr (GoesOn) {
+          if (over && next == nullptr && !machine_.closed() &&
+              !(Types::relaxed && machine_.lingers_over(at))) {
+            *after = {true, hint_.load(std::memory_order_relaxed)};
+          }
+        }
       }
       if (!over && s != step::later) b->tell();
       finish(e);
@@ -1102,7 +1177,8 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     finish(e);
   }
 
-  mutable spin_mutex mutex_;
+  // An add touches the lock and what stands first in the machine: one cache line.
+  alignas(cache_line) mutable spin_mutex mutex_;
   std::atomic<bool> started_{false};
   machine_type machine_;
   [[no_unique_address]] clock_type clock_;
@@ -1113,6 +1189,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
   bool refused_ = false;     // the last of them it has not taken
   batch_list<batch_seat> seats_{};
   std::atomic<std::uint32_t> hint_{0};
+  [[no_unique_address]] std::conditional_t<Types::relaxed, batch_stripes<Types>, no_batch_stripes> stripes_{};
 
   std::mutex waiting_;  // what `answered`, `signalled` and `turn_` are guarded by; never held with the lock
   std::condition_variable ended_;

@@ -5,6 +5,7 @@
 #include <tideover/config.hpp>
 #include <tideover/detail/batch/block.hpp>
 #include <tideover/detail/batch/state.hpp>
+#include <tideover/detail/batch/stripes.hpp>
 #include <tideover/instant.hpp>
 #include <tideover/policy/batch_size.hpp>
 #include <tideover/policy/overflow.hpp>
@@ -140,6 +141,7 @@ class batch_machine {
   using request = batch_request<Types>;
   using waiter = batch_waiter<Types>;
   using effects = batch_effects<Types>;
+  using stripe = batch_stripe<Types>;
   using clock_type = typename Types::clock_type;
   using size_policy = typename Types::size_policy;
   using verdict = typename block::verdict;
@@ -163,6 +165,7 @@ class batch_machine {
     }
     admit_below_ = cap_;
     most_free_ = std::min<std::size_t>(1024, o_.max_pending / o_.max_items + o_.max_in_flight + 2);
+    if constexpr (Types::relaxed) most_free_ += batch_stripes<Types>::count;
     stats_.size = std::clamp<std::size_t>(sizes_.first(o_.max_items), 1, o_.max_items);
     if constexpr (Types::keyed) buckets_.assign(16, nullptr);
   }
@@ -176,18 +179,16 @@ class batch_machine {
 
   /// The common case, with nothing but the item to write: false, and nothing has changed, in any other. `put`
   /// makes the item; it may throw, then nothing has changed.
-  template <bool Ticket, class Put>
+  template <class Put>
   bool add_quickly(Put&& put, batch_place& place) {
-    if constexpr (block::always_plain) {
+    if constexpr (block::always_plain && !Types::relaxed) {
       block* const b = only_.open;
       if (pending_ >= admit_below_ || b == nullptr || !b->plain) return false;
       std::uint32_t const at = b->end;
       if (at + 1 >= b->limit) return false;  // the one that fills it seals it
       put(static_cast<void*>(b->items + at));
-      if constexpr (Ticket) {
-        ++b->issued;
-        place = {b, at, 0};
-      }
+      ++b->issued;
+      place = {b, at, 0};
       b->end = at + 1;
       ++pending_;
       ++accepted_;
@@ -216,6 +217,33 @@ class batch_machine {
     return admit(q, std::forward<Put>(put), now, place, e);
   }
 
+  /// `relaxed_bounds`: learns what was added to the open batch of a stripe, which the caller holds too.
+  void gather(stripe& s) noexcept {
+    block* const b = s.open;
+    if (b == nullptr) return;
+    std::uint32_t const added = s.end - b->end;
+    b->end = s.end;
+    b->issued += added;  // each with its ticket
+    pending_ += added;
+    accepted_ += added;
+  }
+  /// The same as `add`, into the open batch of a stripe, which the caller holds too.
+  template <class Put, class Now>
+  batch_answer add_at(stripe& s, request& q, Put&& put, Now&& now, batch_place& place, effects& e) {
+    struct visit {
+      visit(batch_machine& machine, stripe& at) noexcept : m(machine), s(at) {
+        m.gather(s);
+        m.only_.open = s.open;
+      }
+      visit(visit const&) = delete;
+      visit& operator=(visit const&) = delete;
+      ~visit() { m.leave_to(s, std::exchange(m.only_.open, nullptr)); }
+      batch_machine& m;
+      stripe& s;
+    } const here(*this, s);
+    return add(q, std::forward<Put>(put), now, place, e);
+  }
+
   /// Of an add that was answered with `full`, and waits.
   template <class Now>
   void enlist(waiter& w, Now&& now, effects& e) noexcept {
@@ -236,9 +264,10 @@ class batch_machine {
   /// Whether the item was not sealed yet, and is settled as cancelled now.
   bool cancel(batch_place const& p, effects& e) noexcept {
     block* const b = static_cast<block*>(p.state);
-    if (b->lane == nullptr || b->lane->open != b) return false;
+    if (!is_open(b)) return false;
     if (b->look(p.slot, p.generation) != nullptr) return false;
     b->write_down(each_);
+    if constexpr (Types::relaxed) b->home->stop = 0;  // what comes now has to be written down, too
     std::uint32_t i = b->begin;
     while (b->extras[i].slot != p.slot) ++i;
     if (b->extras[i].members > 1) return false;  // others want it
@@ -375,9 +404,7 @@ class batch_machine {
 
   void tick(instant now, effects& e) noexcept {
     auto const at = [now] { return now; };
-    while (open_.first != nullptr && open_.first->opened + o_.linger <= now) {
-      seal(open_.first, batch_trigger::time, at, e);
-    }
+    if constexpr (!Types::relaxed) seal_lingering(now, e);
     while (delayed_.first != nullptr && delayed_.first->due <= now) {
       block* const b = delayed_.pop_front();
       if (b->retry_at > now) {
@@ -400,6 +427,16 @@ class batch_machine {
     }
     if (closed_ && pending_ != 0 && now >= closing_at_) give_up(at, e);
     make_room(at, e);
+  }
+  /// A part of `tick`; with `relaxed_bounds` on its own, for it needs the stripes.
+  void seal_lingering(instant now, effects& e) noexcept {
+    while (lingers_over(now)) {
+      seal(
+          open_.first, batch_trigger::time, [now] { return now; }, e);
+    }
+  }
+  bool lingers_over(instant now) const noexcept {
+    return open_.first != nullptr && open_.first->opened + o_.linger <= now;
   }
   /// When `tick` has something to do next.
   instant next_deadline() const noexcept {
@@ -727,6 +764,40 @@ class batch_machine {
     free_.push_front(b);
   }
 
+  // ---- Stripes --------------------------------------------------------------------------------------------
+
+  bool is_open(block const* b) const noexcept {
+    if constexpr (Types::relaxed) {
+      return b->home != nullptr;
+    } else {
+      return b->lane != nullptr && b->lane->open == b;
+    }
+  }
+  /// `b`, if there is one, is the open batch of a stripe from here on, which may add to it as many items as
+  /// there is room for now, but for the one that fills it.
+  void leave_to(stripe& s, block* b) noexcept {
+    s.open = b;
+    s.stop = 0;
+    if (b == nullptr) return;
+    b->home = &s;
+    s.end = b->end;
+    s.items = b->items;
+    if (!b->plain || o_.item_timeout.count() > 0) return;
+    std::uint64_t const room =
+        std::min<std::uint64_t>(cap_ - std::min(cap_, pending_), batch_stripes<Types>::unknown);
+    s.stop = std::min(b->limit - 1, b->end + static_cast<std::uint32_t>(room));
+  }
+  void take_out_of_open(block* b) noexcept {
+    open_.erase(b);
+    if (b->lane->open == b) b->lane->open = nullptr;
+    if constexpr (Types::relaxed) {
+      if (b->home == nullptr) return;
+      b->home->open = nullptr;
+      b->home->stop = 0;
+      b->home = nullptr;
+    }
+  }
+
   // ---- Taking out of what is open -------------------------------------------------------------------------
 
   enum class harvested : unsigned char { nothing, one, more };
@@ -804,9 +875,8 @@ class batch_machine {
     b->tell();
   }
   void close_empty(block* b, effects& e) noexcept {
-    open_.erase(b);
+    take_out_of_open(b);
     lane* const l = b->lane;
-    if (l->open == b) l->open = nullptr;
     b->lane = nullptr;
     e.spent.push_back(b);
     drop_lane_if_idle(l, e);
@@ -817,8 +887,7 @@ class batch_machine {
   template <class Now>
   void seal(block* b, batch_trigger why, Now&& now, effects& e) noexcept {
     lane* const l = b->lane;
-    open_.erase(b);
-    if (l->open == b) l->open = nullptr;
+    take_out_of_open(b);
     b->trigger = why;
     ++stats_.batches_by[static_cast<std::size_t>(why)];
     stats_.items_by[static_cast<std::size_t>(why)] += b->live() + b->shared;
@@ -1000,6 +1069,10 @@ class batch_machine {
       answer(*w, a, e);
     }
     if (!waiters_.empty()) seal_all(batch_trigger::pressure, now, e);
+    if constexpr (Types::relaxed) {
+      // It is of no stripe; what those who waited add next goes into batches that are sealed after it.
+      if (only_.open != nullptr) seal(only_.open, batch_trigger::pressure, now, e);
+    }
   }
   void take_out(waiter& w) noexcept {
     waiters_.erase(&w);
