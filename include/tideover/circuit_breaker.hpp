@@ -437,28 +437,35 @@ class alignas(cache_line) circuit_breaker {
   }
 
   template <class F, class Until>
-  detail::call_type<F> invoke(F&& f, Until const& until) {
+  detail::call_type<F> invoke(F&& f, detail::call_limits<Until>& limits) {
     if constexpr (detail::takes_deadline<F>) {
       std::chrono::nanoseconds const timeout(call_timeout_.load(std::memory_order_relaxed));
-      return std::invoke(std::forward<F>(f), detail::earlier(until, clock_.precise_now() + timeout));
+      return std::invoke(std::forward<F>(f), limits.with(clock_.precise_now() + timeout));
     } else {
       return std::invoke(std::forward<F>(f));
     }
   }
 
   template <class Value, class Until>
-  call_outcome outcome_of(Value const& value, Until const& until) noexcept {
+  call_outcome outcome_of(Value const& value, detail::call_limits<Until> const& limits) noexcept {
     call_outcome o = call_outcome::failure;
     if constexpr (std::is_invocable_r_v<call_outcome, classifier_type const&, Value const&>) {
       o = classified(value);
     } else {
       o = by_result{}(value);
     }
-    if constexpr (!std::is_same_v<Until, detail::no_caller_deadline>) {
-      // The caller's own doing says nothing of whom it called.
-      if (o == call_outcome::failure && (until.stop.stop_requested() || until.passed(clock_.precise_now()))) {
-        return call_outcome::ignored;
+    if (o == call_outcome::success) return o;
+    // The caller's own doing says nothing of whom it called; what our timeout cut short has failed, also
+    // where it says that it was cancelled.
+    if (limits.stopped()) return call_outcome::ignored;
+    if (limits.ours != instant::max() && clock_.precise_now() >= limits.ours) {
+      if constexpr (!own_classifier) {
+        if (detail::failure_of(value).code == std::errc::operation_canceled) return call_outcome::failure;
       }
+      return o;
+    }
+    if (o == call_outcome::failure && limits.passed([this] { return clock_.precise_now(); })) {
+      return call_outcome::ignored;
     }
     return o;
   }
@@ -482,9 +489,9 @@ class alignas(cache_line) circuit_breaker {
 
   /// What the exception that is being handled says.
   template <class Until>
-  [[gnu::noinline]] call_outcome report_caught(std::uint32_t head, Until const& until, began_type began,
-                                               std::exception_ptr const& thrown) noexcept {
-    call_outcome const o = outcome_of(thrown, until);
+  [[gnu::noinline]] call_outcome report_caught(std::uint32_t head, detail::call_limits<Until> const& limits,
+                                               began_type began, std::exception_ptr const& thrown) noexcept {
+    call_outcome const o = outcome_of(thrown, limits);
     report(head, o, began);
     return o;
   }
@@ -493,17 +500,18 @@ class alignas(cache_line) circuit_breaker {
   template <class F, class Until>
   detail::call_type<F> run_or_throw(F&& f, std::uint32_t head, Until const& until) {
     using value = detail::call_type<F>;
+    detail::call_limits<Until> limits{until};
     auto const began = begin_call();
     bool reported = false;
     return detail::guarded(
         [&]() -> value {
           if constexpr (std::is_void_v<value>) {
-            invoke(std::forward<F>(f), until);
+            invoke(std::forward<F>(f), limits);
             report(head, call_outcome::success, began);
           } else {
-            value v = invoke(std::forward<F>(f), until);
+            value v = invoke(std::forward<F>(f), limits);
             reported = true;
-            report(head, outcome_of(v, until), began);
+            report(head, outcome_of(v, limits), began);
             if constexpr (std::is_reference_v<value>) {
               return static_cast<value>(v);
             } else {
@@ -515,7 +523,7 @@ class alignas(cache_line) circuit_breaker {
           if (!reported) report(head, call_outcome::ignored, began);
         },
         [&]() -> value {
-          if (!reported) report_caught(head, until, began, std::current_exception());
+          if (!reported) report_caught(head, limits, began, std::current_exception());
           throw;
         });
   }
@@ -533,20 +541,22 @@ class alignas(cache_line) circuit_breaker {
     };
     entry const e = enter();
     if (!e.admitted) return instead(errc::circuit_open);
+    detail::call_limits<Until> limits{until};
     auto const began = begin_call();
     bool reported = false;
     return detail::guarded(
         [&]() -> value {
           if constexpr (std::is_void_v<value>) {
-            invoke(std::forward<F>(f), until);
+            invoke(std::forward<F>(f), limits);
             report(e.head, call_outcome::success, began);
           } else {
-            value v = invoke(std::forward<F>(f), until);
+            value v = invoke(std::forward<F>(f), limits);
             reported = true;
-            call_outcome const o = outcome_of(v, until);
+            call_outcome const o = outcome_of(v, limits);
             report(e.head, o, began);
             if (o != call_outcome::success) [[unlikely]] {
-              if (auto const why = detail::code_of(v); detail::is_replaced(o, why)) return instead(why);
+              if (auto const why = detail::failure_of(v); detail::is_replaced(o, why))
+                return instead(why.code);
             }
             if constexpr (std::is_reference_v<value>) {
               return static_cast<value>(v);
@@ -562,10 +572,10 @@ class alignas(cache_line) circuit_breaker {
 #if TIDEOVER_EXCEPTIONS
           if (reported) throw;
           auto const thrown = std::current_exception();
-          call_outcome const o = report_caught(e.head, until, began, thrown);
-          auto const why = detail::failure_of(thrown).code;
+          call_outcome const o = report_caught(e.head, limits, began, thrown);
+          auto const why = detail::failure_of(thrown);
           if (!detail::is_replaced(o, why)) throw;
-          return instead(why);
+          return instead(why.code);
 #else
           std::terminate();
 #endif
@@ -578,23 +588,24 @@ class alignas(cache_line) circuit_breaker {
     using answer = detail::try_type<F>;
     entry const e = enter();
     if (!e.admitted) return rejection(e.retry_after);
+    detail::call_limits<Until> limits{until};
     auto const began = begin_call();
     bool reported = false;
     return detail::guarded(
         [&]() -> answer {
           if constexpr (std::is_void_v<value>) {
-            invoke(std::forward<F>(f), until);
+            invoke(std::forward<F>(f), limits);
             report(e.head, call_outcome::success, began);
             return {};
           } else if constexpr (std::is_same_v<value, answer>) {
-            value v = invoke(std::forward<F>(f), until);
+            value v = invoke(std::forward<F>(f), limits);
             reported = true;
-            report(e.head, outcome_of(v, until), began);
+            report(e.head, outcome_of(v, limits), began);
             return v;
           } else {
-            decltype(auto) v = invoke(std::forward<F>(f), until);
+            decltype(auto) v = invoke(std::forward<F>(f), limits);
             reported = true;
-            report(e.head, outcome_of(v, until), began);
+            report(e.head, outcome_of(v, limits), began);
             return static_cast<value&&>(v);
           }
         },
@@ -603,8 +614,8 @@ class alignas(cache_line) circuit_breaker {
         },
         [&]() -> answer {
           auto thrown = std::current_exception();
-          if (!reported) report_caught(e.head, until, began, thrown);
-          return detail::failure_of(std::move(thrown));
+          if (!reported) report_caught(e.head, limits, began, thrown);
+          return detail::failure_of(thrown);
         });
   }
 

@@ -168,6 +168,55 @@ TEST_CASE("E4: the caller's own deadline or cancellation says nothing, our timeo
   CHECK(b.state() == breaker_state::open);
 }
 
+TEST_CASE("E4: what our timeout cuts short has failed, also where it says that it was cancelled") {
+  manual_clock clock;
+  breaker b({.failure_threshold = 4, .call_timeout = 5s}, clock);
+  auto const cut_short = [&](tideover::deadline const& d) -> int {
+    clock.set(d.at);
+    throw std::system_error(std::make_error_code(std::errc::operation_canceled));
+  };
+  CHECK_THROWS_AS(b.call(cut_short), std::system_error);
+  CHECK(!b.try_call(cut_short, tideover::deadline::after(clock, 9s)));
+  auto const overslept = [&](tideover::deadline const& d) -> tideover::result<int> {
+    clock.set(d.at + 30s);  // past the caller's time as well
+    return errc::cancelled;
+  };
+  CHECK(!b.try_call(overslept, tideover::deadline::after(clock, 9s)));
+  CHECK(b.stats().failures == 3);
+  // Before its time, or at the caller's, it says nothing; nor when the caller stopped it.
+  CHECK(!b.try_call([](tideover::deadline const&) -> tideover::result<int> { return errc::cancelled; }));
+  CHECK(!b.try_call(overslept, tideover::deadline::after(clock, 2s)));
+  CHECK(!b.try_call(overslept, tideover::deadline::after(clock, 5s)));
+  std::stop_source stop;
+  auto const stopped = [&](tideover::deadline const& d) {
+    stop.request_stop();
+    return overslept(d);
+  };
+  CHECK(!b.try_call(stopped, tideover::deadline::after(clock, 9s, stop.get_token())));
+  CHECK(b.stats().failures == 3);
+  CHECK(b.stats().ignored == 4);
+  // What is turned away further in is, however long that took.
+  CHECK(!b.try_call([&](tideover::deadline const& d) -> tideover::result<int> {
+    clock.set(d.at);
+    return errc::queue_full;
+  }));
+  CHECK(b.stats().ignored == 5);
+}
+
+TEST_CASE("E4: a rejection that comes wrapped is one: nothing was asked") {
+  breaker b({.failure_threshold = 1}, manual_clock());
+  auto const cause = std::make_exception_ptr(tideover::error(errc::circuit_open, "further in"));
+  tideover::failure const why{.code = errc::factory_error, .cause = cause};
+  auto const wrapped = [&]() -> int { throw tideover::error(why); };
+  CHECK_THROWS_AS(b.call(wrapped), tideover::error);
+  CHECK(!b.try_call([&] { return tideover::result<int>(why); }));
+  CHECK(b.stats().ignored == 2);
+  CHECK(b.call(wrapped, [](std::error_code code) { return code == errc::factory_error ? 7 : 0; }) == 7);
+  auto const broken = [&]() -> int { throw tideover::error(tideover::failure{.code = errc::factory_error}); };
+  CHECK_THROWS_AS(b.call(broken), tideover::error);
+  CHECK(b.state() == breaker_state::open);
+}
+
 TEST_CASE(
     "E4: a classifier that throws: a failure, its exception swallowed and counted, the call's end kept") {
   circuit_breaker<throwing_classifier, manual_clock> b({.failure_threshold = 3}, manual_clock());

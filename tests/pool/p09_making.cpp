@@ -245,6 +245,29 @@ TEST_CASE("P13: while the breaker is open, acquires fail at once; a half-open on
   CHECK(pool.try_acquire_for(1h).has_value());
 }
 
+TEST_CASE("P13: whoever guards the acquire in turn sees that nothing was asked; the last error stays") {
+  watchdog const guard("P13");
+  manual_clock clock;
+  using breaker = tideover::circuit_breaker<manual_clock>;
+  breaker inner({.failure_threshold = 1, .recovery_timeout = 30s}, clock),
+      outer({.failure_threshold = 2}, clock);
+  auto home = std::make_shared<back_end>();
+  home->on_connect = [&](deadline const&) { throw server_down(); };
+  connection_pool<fake_factory, tideover::fail_fast<breaker>, manual_clock, tideover::hand_driven,
+                  tideover::no_backoff>
+      pool(fake_factory{home}, {.max_size = 2}, clock, tideover::fail_fast(inner));
+  auto const take = [&] { return pool.try_acquire_for(1h).has_value(); };
+  CHECK(!take());  // the one that opens the inner breaker
+  CHECK(inner.state() == tideover::breaker_state::open);
+  for (int i = 0; i < 5; ++i) {
+    CHECK_THROWS_AS(outer.call([&] { return pool.acquire(deadline::after(clock, 1h))->id; }),
+                    tideover::error);
+    CHECK(outer.try_call([&] { return pool.try_acquire_for(1h); }).code() == errc::factory_error);
+  }
+  CHECK(outer.stats().ignored == 10);
+  CHECK_THROWS_AS(std::rethrow_exception(pool.last_error().cause), server_down);
+}
+
 namespace {
 /// Not ours, and without a word about when to come back.
 struct plain_breaker {

@@ -61,6 +61,8 @@ struct by_result {
 #if TIDEOVER_EXCEPTIONS
     try {
       std::rethrow_exception(thrown);
+    } catch (error const& e) {
+      return of(e.failure());
     } catch (std::system_error const& e) {
       return e.code() ? of(e.code()) : call_outcome::failure;
     } catch (...) {

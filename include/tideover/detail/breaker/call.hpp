@@ -37,8 +37,36 @@ struct absent {
 /// The caller said no deadline: then nobody looks for one.
 struct no_caller_deadline {};
 
-inline deadline earlier(no_caller_deadline, instant at) { return {at, {}}; }
-inline deadline earlier(deadline const& until, instant at) { return {std::min(until.at, at), until.stop}; }
+/// Until when a call may take: for its caller, and for us, where it was told of that.
+template <class Until>
+struct call_limits {
+  static constexpr bool callers = !std::is_same_v<Until, no_caller_deadline>;
+
+  /// What the call is told: the earlier of the two.
+  deadline with(instant at) {
+    if constexpr (callers) {
+      if (until.at <= at) return until;
+      ours = at;
+      return {at, until.stop};
+    } else {
+      ours = at;
+      return {at, {}};
+    }
+  }
+  bool stopped() const noexcept {
+    if constexpr (callers) return until.stop.stop_requested();
+    return false;
+  }
+  /// The caller's.
+  template <class Now>
+  bool passed([[maybe_unused]] Now now) const noexcept {
+    if constexpr (callers) return until.passed(now());
+    return false;
+  }
+
+  Until const& until;
+  instant ours = instant::max();  // where it is the earlier one
+};
 
 template <class F>
 inline constexpr bool takes_deadline = std::is_invocable_v<F, deadline>;
@@ -94,37 +122,41 @@ auto guarded(Body&& body, Unwound&& unwound, Caught&& caught) -> decltype(body()
 }
 
 /// The exception in words: a failure of ours as it is, any other with its code if it has one.
-inline failure failure_of(std::exception_ptr thrown) {
+inline failure failure_of(std::exception_ptr const& thrown) {
 #if TIDEOVER_EXCEPTIONS
   try {
     std::rethrow_exception(thrown);
   } catch (error const& e) {
     failure why = e.failure();
-    if (!why.cause) why.cause = std::move(thrown);
+    if (!why.cause) why.cause = thrown;
     return why;
   } catch (std::system_error const& e) {
-    if (e.code()) return {.code = e.code(), .cause = std::move(thrown)};
+    if (e.code()) return {.code = e.code(), .cause = thrown};
   } catch (...) {
   }
 #endif
-  return {.code = errc::computation_failed, .cause = std::move(thrown)};
+  return {.code = errc::computation_failed, .cause = thrown};
 }
 
 /// Why a value is none.
 template <class T>
-std::error_code code_of(T const& value) {
-  std::error_code code;
-  if constexpr (is_result<T> || std::is_same_v<T, outcome>) {
-    code = value.code();
+failure failure_of(T const& value) {
+  failure why;
+  if constexpr (is_result<T>) {
+    if (!value) why = value.error();
+  } else if constexpr (std::is_same_v<T, outcome>) {
+    why = {.code = value.code(), .cause = value.cause()};
   } else if constexpr (std::is_same_v<T, std::error_code>) {
-    code = value;
+    why.code = value;
   }
-  return code ? code : make_error_code(errc::computation_failed);
+  if (!why.code) why.code = errc::computation_failed;
+  return why;
 }
 
 /// Whether a fallback stands in for a call that came to this end.
-inline bool is_replaced(call_outcome o, std::error_code const& why) noexcept {
-  return o == call_outcome::failure || (o == call_outcome::ignored && is_rejection(why));
+inline bool is_replaced(call_outcome o, failure const& why) noexcept {
+  if (o != call_outcome::ignored) return o == call_outcome::failure;
+  return is_rejection(why.code) || (why.cause && is_rejection(failure_of(why.cause).code));
 }
 
 /// Random numbers for many threads: each draw is made by a generator of its own, whose seed is drawn once and

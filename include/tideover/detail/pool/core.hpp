@@ -216,6 +216,7 @@ class pool_core final : public pool_home,
     w.want = want;
     w.deadline = until(now);
     std::chrono::nanoseconds retry_after{0};
+    bool refused = false;
     if (stop.stop_requested()) {
       w.at_once = errc::cancelled;
     } else if constexpr (guard_type::guards) {
@@ -223,6 +224,7 @@ class pool_core final : public pool_home,
         auto const permit = guard_.try_acquire();
         if (!permit) {
           w.at_once = errc::factory_error;
+          refused = true;
           if constexpr (requires { permit.retry_after(); }) retry_after = permit.retry_after();
         }
       }
@@ -251,7 +253,7 @@ class pool_core final : public pool_home,
       }
       return &machine_.slots()[w.slots];
     }
-    return why_not(w.refused, retry_after);
+    return why_not(w.refused, retry_after, refused);
   }
 
   // ---- Giving back ----------------------------------------------------------------------------------------
@@ -564,11 +566,11 @@ class pool_core final : public pool_home,
     run([&](actions& fx, instant now) { cancelled = machine_.cancel(w, errc::cancelled, now, fx); });
     if (cancelled) w.tell();
   }
-  failure why_not(errc why, std::chrono::nanoseconds retry_after) {
+  failure why_not(errc why, std::chrono::nanoseconds retry_after, bool refused) {
     failure f{.code = why, .retry_after = retry_after};
     if (why == errc::timed_out || why == errc::factory_error) {
       owner own(*this);
-      f.cause = last_error_.cause;
+      f.cause = why == errc::factory_error && (refused || turned_away_) ? not_asked() : last_error_.cause;
     }
     return f;
   }
@@ -720,8 +722,9 @@ class pool_core final : public pool_home,
       owner own(*this);
       instant const now = clock_.precise_now();
       auto const retry_after = why.retry_after;
+      turned_away_ = refused;
       if (made != nullptr) why = failure{};
-      std::swap(last_error_, why);  // what was there dies outside of the lock
+      if (!refused) std::swap(last_error_, why);  // what was there dies outside of the lock
       if (made != nullptr) {
         machine_.opened(s, *made, now, fx);
         created.id = machine_.created();
@@ -760,6 +763,16 @@ class pool_core final : public pool_home,
     } else {
       return make(why, latest);
     }
+  }
+  /// So that who guards the acquire in turn sees that the other side was not asked.
+  static std::exception_ptr not_asked() noexcept {
+#if TIDEOVER_EXCEPTIONS
+    static std::exception_ptr const cause =
+        std::make_exception_ptr(error(tideover::failure{.code = errc::circuit_open}));
+    return cause;
+#else
+    return nullptr;
+#endif
   }
   object_type* make(failure& why, instant latest) {
     std::chrono::nanoseconds const patience(fast_.connect_timeout.load(std::memory_order_relaxed));
@@ -1149,6 +1162,7 @@ class pool_core final : public pool_home,
   std::stop_source stop_;
 
   failure last_error_;                 // these under the lock
+  bool turned_away_ = false;           // by a breaker, the last that was to be opened
   std::shared_ptr<pool_core> orphan_;  // itself, while leases outlive the pool
   std::size_t workers_ = 0;
   std::size_t idle_workers_ = 0;
