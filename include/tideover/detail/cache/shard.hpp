@@ -162,7 +162,7 @@ template <class Parts>
 struct cache_flight {
   std::conditional_t<Parts::locking_type::is_shared, flight, lone_flight> sync;
   entry_id node = no_entry;
-  entry_id next = no_entry;
+  entry_id next = no_entry;  // in its chain while it is registered
   entry_id& link() noexcept { return next; }
   std::uint32_t hash = 0;
   typename Parts::locking_type::template cell<std::uint32_t> references{0};  // the leader and the joined
@@ -226,7 +226,6 @@ class alignas(cache_line) cache_shard {
       : nodes_(allocator),
         index_(allocator),
         flights_(allocator),
-        flight_index_(allocator),
         tags_(allocator),
         eviction_(eviction),
         place_(shared, number),
@@ -242,7 +241,7 @@ class alignas(cache_line) cache_shard {
   cache_shard(cache_shard const&) = delete;
   cache_shard& operator=(cache_shard const&) = delete;
   ~cache_shard() {
-    TIDEOVER_ASSERT(flight_index_.empty(), "tideover::ttl_cache: destroyed while it computes");
+    TIDEOVER_ASSERT(!any_flight(), "tideover::ttl_cache: destroyed while it computes");
     TIDEOVER_ASSERT(!any_is_read(), "tideover::ttl_cache: destroyed while an entry is read");
     index_.drain([this](entry_id id) {
       TIDEOVER_ASSERT(exclusive(id), "tideover::ttl_cache: destroyed while an entry is visited");
@@ -298,13 +297,7 @@ class alignas(cache_line) cache_shard {
   /// Removes entries of older generations, looking at no more than `steps` slots; returns how many it
   /// removed.
   std::size_t remove_outdated(std::size_t& steps, removed_chain& gone) noexcept {
-    std::size_t n = 0;
-    for (; outdated_ != 0 && steps != 0; --steps, ++swept_) {  // none that is outdated lies behind
-      if (nodes_[swept_].where != node::state::resident || !outdated(swept_)) continue;
-      unlink(swept_, removal_cause::cleared, gone);
-      ++n;
-    }
-    return n;
+    return outdated_ == 0 ? 0 : sweep_outdated(steps, gone);
   }
 
   /// At any time, without the lock: a lookup of that hash follows.
@@ -556,17 +549,20 @@ class alignas(cache_line) cache_shard {
 
   template <class Hashing, class K>
   entry_id find_flight(Hashing const& hashing, std::uint64_t hash, K const& key) {
-    return flight_index_.find(hash, [&](entry_id id) {
+    entry_id id = flights_under(static_cast<std::uint32_t>(hash));
+    for (; id != no_entry; id = flights_[id].next) {
       flight_record const& f = flights_[id];
-      return f.generation == seen_ && f.hash == static_cast<std::uint32_t>(hash) &&
-             hashing.equal(nodes_[f.node].key, key);
-    });
+      if (f.generation == seen_ && f.hash == static_cast<std::uint32_t>(hash) &&
+          hashing.equal(nodes_[f.node].key, key)) {
+        break;
+      }
+    }
+    return id;
   }
   flight_record& flight_at(entry_id id) noexcept { return flights_[id]; }
   /// Begins a computation: an entry with a key and no value yet, found by `find_flight`. All or nothing.
   template <class K>
   entry_id begin_flight(std::uint64_t hash, K&& key) {
-    flight_index_.reserve_one_more([this](entry_id id) { return flights_[id].hash; });
     entry_id const id = flights_.acquire();
     flight_guard slot{*this, id};
     entry_id const made = make(hash, std::forward<K>(key));
@@ -580,7 +576,7 @@ class alignas(cache_line) cache_shard {
     f.registered = true;
     f.failed = false;
     f.nothing = false;
-    flight_index_.insert(hash, id);
+    f.next = std::exchange(flights_under(f.hash), id);
     f.sync.lead();
     return id;
   }
@@ -591,10 +587,16 @@ class alignas(cache_line) cache_shard {
     if (id == no_entry) return;
     flight_record& f = flights_[id];
     if (!std::exchange(f.registered, false)) return;
-    flight_index_.erase(f.hash, id);
+    entry_id* at = &flights_under(f.hash);
+    while (*at != id) at = &flights_[*at].next;
+    *at = f.next;
   }
   void forget_all_flights() noexcept {
-    flight_index_.drain([this](entry_id id) { flights_[id].registered = false; });
+    for (entry_id& first : flight_chains_) {
+      for (entry_id id = std::exchange(first, no_entry); id != no_entry; id = flights_[id].next) {
+        flights_[id].registered = false;
+      }
+    }
   }
   void end_flight(entry_id id) noexcept { flights_.release(id); }
 
@@ -740,6 +742,27 @@ class alignas(cache_line) cache_shard {
       expiry.on_write(n.expiry, now, life.life);
     }
   }
+  static constexpr std::array<entry_id, 32> no_flights() noexcept {
+    std::array<entry_id, 32> chains{};
+    chains.fill(no_entry);
+    return chains;
+  }
+  TIDEOVER_COLD std::size_t sweep_outdated(std::size_t& steps, removed_chain& gone) noexcept {
+    std::size_t n = 0;
+    for (; outdated_ != 0 && steps != 0; --steps, ++swept_) {  // none that is outdated lies behind
+      if (nodes_[swept_].where != node::state::resident || !outdated(swept_)) continue;
+      unlink(swept_, removal_cause::cleared, gone);
+      ++n;
+    }
+    return n;
+  }
+
+  entry_id& flights_under(std::uint32_t hash) noexcept {
+    return flight_chains_[hash % flight_chains_.size()];
+  }
+  /// For assertions, which are not always there.
+  [[maybe_unused]] bool any_flight() const noexcept { return flight_chains_ != no_flights(); }
+
   entry_id acquire_slot() {
     if (!nodes_.has_free()) {
       // Acquire: pairs with the release in hand_in.
@@ -941,7 +964,10 @@ class alignas(cache_line) cache_shard {
   slab<node, allocator_type> nodes_;
   hash_index<typename Parts::locking_type, allocator_type> index_;
   slab<flight_record, allocator_type> flights_;
-  hash_index<single_threaded, allocator_type> flight_index_;  // asked under the lock only
+  /// Chains of the registered ones by some bits of their hash: there are as many flights as threads compute
+  /// here at this moment, so that a chain is hardly ever longer than one, and to come and to go costs next to
+  /// nothing.
+  std::array<entry_id, 32> flight_chains_ = no_flights();
   [[no_unique_address]] tag_table_type tags_;
   typename Parts::locking_type::template cell<entry_id> returned_{no_entry};
   typename Parts::locking_type::template cell<entry_id> pending_{no_entry};  // let go, and perhaps still read
