@@ -57,8 +57,11 @@ class timing_wheel {
     while (steps != 0) {
       entry_id const id = slots_[opened];
       if (id == no_entry) {
-        if (!open_next(links, tick_of(now))) return no_entry;
-        continue;
+        std::uint64_t const target = tick_of(now);
+        if (target == quiet_at_) return no_entry;
+        if (open_next(links, target)) continue;
+        quiet_at_ = target;
+        return no_entry;
       }
       --steps;
       remove(links, id);
@@ -125,6 +128,9 @@ class timing_wheel {
   }
 
   std::uint64_t tick_;
+  /// A tick up to which nothing is due any more: what is inserted is due at a later one. No tick at first:
+  /// they are shifted to the right.
+  std::uint64_t quiet_at_ = ~std::uint64_t{0};
   std::array<std::uint64_t, levels> used_{};
   std::array<entry_id, levels * width + 1> slots_;
 };
