@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "support/bombing_allocator.hpp"
 #include "support/catch.hpp"
+#include "support/environment.hpp"
 #include "support/watchdog.hpp"
 
 #include <tideover/config.hpp>
 #include <tideover/detail/hash_index.hpp>
 #include <tideover/policy/locking.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <random>
 #include <set>
 #include <stdexcept>
 #include <vector>
@@ -41,6 +44,32 @@ auto is(entry_id wanted) {
 auto const nobody = [](entry_id) { return false; };
 
 }  // namespace
+
+TEST_CASE("hash_index: the lanes of a tag are found by words and at once alike", "[detail]") {
+  std::mt19937_64 random(tideover_test::run_seed());
+  auto const as_numbers = []<class Lanes>(Lanes, std::uint64_t low, std::uint64_t high, std::uint8_t tag) {
+    std::set<unsigned> numbers;
+    for (auto left = Lanes::of(low, high, tag); left != 0; left &= left - 1)
+      numbers.insert(Lanes::one_of(left));
+    return numbers;
+  };
+  for (int round = 0; round != 2000; ++round) {
+    std::array<std::uint8_t, 16> bytes{};
+    std::uint8_t const tag = static_cast<std::uint8_t>(random());
+    // Those whose carry or borrow could be taken for the tag stand beside it.
+    for (std::uint8_t& b : bytes)
+      b = static_cast<std::uint8_t>(tag + random() % 4 * (random() % 2 * 64) + random() % 3);
+    std::uint64_t low = 0;
+    std::uint64_t high = 0;
+    std::set<unsigned> expected;
+    for (unsigned at = 0; at != 16; ++at) {
+      (at < 8 ? low : high) |= std::uint64_t{bytes[at]} << at % 8 * 8;
+      if (at < 12 && bytes[at] == tag) expected.insert(at);
+    }
+    REQUIRE(as_numbers(tideover::detail::tag_lanes_by_word(), low, high, tag) == expected);
+    REQUIRE(as_numbers(tideover::detail::tag_lanes(), low, high, tag) == expected);
+  }
+}
 
 TEST_CASE("hash_index: an empty one has allocated nothing and finds nothing", "[detail]") {
   bomb memory;
