@@ -39,7 +39,11 @@ class timing_wheel {
 
   template <class Links>
   void remove(Links links, entry_id id) noexcept {
-    entry_links const around = links(id);
+    remove(links, links(id));
+  }
+  /// The same for who has the entry's own links in hand.
+  template <class Links>
+  void remove(Links links, entry_links around) noexcept {
     if (around.next != no_entry) links(around.next).previous = around.previous;
     if (around.previous < first_slot_name) {
       links(around.previous).next = around.next;

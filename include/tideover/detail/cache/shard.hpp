@@ -283,13 +283,13 @@ class alignas(cache_line) cache_shard {
     swept_ = 0;
   }
   /// Whether the resident entry is of an older generation.
-  bool outdated(entry_id id) const noexcept { return !nodes_[id].is_of(seen_); }
+  bool outdated(entry_id id) const noexcept { return outdated(nodes_[id]); }
   /// The generation that the resident entry is of.
   std::uint64_t generation_of(entry_id id) const noexcept { return nodes_[id].generation_before(seen_); }
   std::uint64_t generation() const noexcept { return seen_; }
   /// Whether the resident entry is of no more use, and of what it will be said to have died.
   bool dead(expiry_type const& expiry, entry_id id, instant now) noexcept {
-    return outdated(id) || expired(expiry, id, now);
+    return dead(expiry, nodes_[id], now);
   }
   removal_cause death_of(entry_id id) const noexcept {
     return outdated(id) ? removal_cause::cleared : removal_cause::expired;
@@ -305,13 +305,7 @@ class alignas(cache_line) cache_shard {
   [[gnu::always_inline]] spot locate(std::uint64_t hash) const noexcept { return index_.locate(hash); }
 
   /// The lower half of the hash of its key.
-  std::uint32_t hash_of(entry_id id) const noexcept {
-    if constexpr (node::keeps_hash) {
-      return nodes_[id].hash.lower;
-    } else {
-      return static_cast<std::uint32_t>((*hashing_)(nodes_[id].key));
-    }
-  }
+  std::uint32_t hash_of(entry_id id) const noexcept { return hash_of(nodes_[id]); }
 
   /// The resident entry of `key`, dead or not.
   template <class Hashing, class K>
@@ -343,12 +337,8 @@ class alignas(cache_line) cache_shard {
     friend cache_shard;
     hazard_slot slot_;
   };
-  bool expired(expiry_type const& expiry, entry_id id, instant now) noexcept {
-    if constexpr (expires) {
-      return now >= expiry.deadline(nodes_[id].expiry);
-    } else {
-      return false;
-    }
+  bool expired(expiry_type const& expiry, entry_id id, instant now) const noexcept {
+    return expired(expiry, nodes_[id], now);
   }
   /// Whether the entry says that there is nothing.
   bool is_nothing([[maybe_unused]] entry_id id) const noexcept {
@@ -376,7 +366,7 @@ class alignas(cache_line) cache_shard {
     [[maybe_unused]] auto const before = nodes_[id].references.fetch_add(1, std::memory_order_relaxed);
     TIDEOVER_ASSERT(before != 0xFFFFu, "tideover::ttl_cache: more than 65,534 visits of one entry at once");
   }
-  bool exclusive(entry_id id) noexcept { return nodes_[id].references.load(std::memory_order_acquire) == 1; }
+  bool exclusive(entry_id id) noexcept { return exclusive(nodes_[id]); }
   /// Whether somebody has the resident entry in his hands, by a reference or by a hazard pointer.
   bool in_use(entry_id id) noexcept { return !exclusive(id) || is_read(id); }
   /// Without the lock.
@@ -489,7 +479,7 @@ class alignas(cache_line) cache_shard {
     }
     settle(n);
     index_.replace(hash_of(old), old, id);  // last: from now on it is read
-    leave(old, removal_cause::replaced, gone);
+    leave(old, nodes_[old], removal_cause::replaced, gone);
   }
 
   // Tags.
@@ -514,8 +504,7 @@ class alignas(cache_line) cache_shard {
   // Removing entries.
 
   void unlink(entry_id id, removal_cause cause, removed_chain& gone) noexcept {
-    if constexpr (expires) wheel_.remove(wheel_links(), id);
-    unlink_from_the_rest(id, cause, gone);
+    unlink(id, nodes_[id], cause, gone);
   }
   /// Removes expired entries, looking at no more than `steps`; returns how many it removed.
   std::size_t remove_expired([[maybe_unused]] expiry_type const& expiry, [[maybe_unused]] instant now,
@@ -527,7 +516,7 @@ class alignas(cache_line) cache_shard {
       for (;; ++n) {
         entry_id const id = wheel_.take_due(now, steps, wheel_links(), deadlines);
         if (id == no_entry) break;
-        unlink_from_the_rest(id, death_of(id), gone);
+        unlink_from_the_rest(id, nodes_[id], death_of(id), gone);
       }
     }
     return n;
@@ -540,7 +529,8 @@ class alignas(cache_line) cache_shard {
     if (remove_outdated(steps, gone) != 0) return true;
     entry_id const id = eviction_.victim(hooks());
     if (id == no_entry) return false;
-    unlink(id, dead(expiry, id, now) ? death_of(id) : removal_cause::evicted, gone);
+    node& n = nodes_[id];
+    unlink(id, n, dead(expiry, n, now) ? death_of(id) : removal_cause::evicted, gone);
     return true;
   }
   bool over_capacity() const noexcept { return !weighs && index_.size() > capacity_; }
@@ -610,7 +600,7 @@ class alignas(cache_line) cache_shard {
     index_.drain([&](entry_id id) {
       if constexpr (expires) wheel_.remove(wheel_links(), id);
       eviction_.on_remove(hooks(), id);
-      leave(id, removal_cause::cleared, gone);
+      leave(id, nodes_[id], removal_cause::cleared, gone);
     });
   }
 
@@ -726,6 +716,28 @@ class alignas(cache_line) cache_shard {
       return true;
     }
   }
+
+  // The same as their namesakes, of an entry in hand: to find it by its number takes some steps.
+  bool outdated(node const& n) const noexcept { return !n.is_of(seen_); }
+  static bool expired([[maybe_unused]] expiry_type const& expiry, [[maybe_unused]] node const& n,
+                      [[maybe_unused]] instant now) noexcept {
+    if constexpr (expires) {
+      return now >= expiry.deadline(n.expiry);
+    } else {
+      return false;
+    }
+  }
+  bool dead(expiry_type const& expiry, node const& n, instant now) const noexcept {
+    return outdated(n) || expired(expiry, n, now);
+  }
+  std::uint32_t hash_of(node const& n) const noexcept {
+    if constexpr (node::keeps_hash) {
+      return n.hash.lower;
+    } else {
+      return static_cast<std::uint32_t>((*hashing_)(n.key));
+    }
+  }
+  static bool exclusive(node const& n) noexcept { return n.references.load(std::memory_order_acquire) == 1; }
 
   hooks_view hooks() noexcept { return {this}; }
   auto wheel_links() noexcept {
@@ -907,21 +919,24 @@ class alignas(cache_line) cache_shard {
       node& n = nodes_[id];
       first = n.link();
       if (takes_mark_off(n)) {
-        retire(id);
+        retire(id, n);
       } else {
         nodes_.release(id);
       }
     }
   }
-  void retire(entry_id id) noexcept {
-    nodes_[id].where = node::state::removed;
-    nodes_[id].link() = std::exchange(retired_, id);
+  void retire(entry_id id, node& n) noexcept {
+    n.link() = std::exchange(retired_, id);
     ++retired_count_;
   }
-  void unlink_from_the_rest(entry_id id, removal_cause cause, removed_chain& gone) noexcept {
-    index_.erase(hash_of(id), id);
+  void unlink(entry_id id, node& n, removal_cause cause, removed_chain& gone) noexcept {
+    if constexpr (expires) wheel_.remove(wheel_links(), n.wheel);
+    unlink_from_the_rest(id, n, cause, gone);
+  }
+  void unlink_from_the_rest(entry_id id, node& n, removal_cause cause, removed_chain& gone) noexcept {
+    index_.erase(hash_of(n), id);
     eviction_.on_remove(hooks(), id);
-    leave(id, cause, gone);
+    leave(id, n, cause, gone);
   }
   // The total over all shards changes outside of this shard's lock too: it only has to add up, it orders
   // nothing.
@@ -938,18 +953,17 @@ class alignas(cache_line) cache_shard {
     n.where = node::state::resident;
     n.belongs_to(seen_);
   }
-  void leave(entry_id id, removal_cause cause, removed_chain& gone) noexcept {
-    node& n = nodes_[id];
-    if (outdated(id)) --outdated_;
+  void leave(entry_id id, node& n, removal_cause cause, removed_chain& gone) noexcept {
+    if (outdated(n)) --outdated_;
     if constexpr (has_tags) tags_.detach(n.tags);
     unweigh(n);
     ++counts.removed[static_cast<std::size_t>(cause)];
     n.where = node::state::removed;
     n.cause = cause;
     if constexpr (leaves_at_once) {
-      if (exclusive(id)) {
+      if (exclusive(n)) {
         if constexpr (reads_without_lock) {
-          retire(id);
+          retire(id, n);
         } else {
           nodes_.release(id);
         }
