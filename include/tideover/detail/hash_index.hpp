@@ -77,7 +77,8 @@ using tag_lanes = tag_lanes_by_word;
 ///
 /// The lower 32 bits of the hash are used: by multiplication their upper bits choose the bucket, and the
 /// lowest eight are the tag, so that an entry's place is found again by those 32. The bits above are free for
-/// choosing a shard. An empty index has allocated nothing. Expected O(1) throughout.
+/// choosing a shard. Beyond 2^24 buckets the two begin to share bits, and tags tell apart less. An empty
+/// index has allocated nothing. Expected O(1) throughout.
 ///
 /// Threads: one at a time, but for `read`, which any number may call meanwhile if `Locking` is shared. Since
 /// readers may still be in it, a table that was too small is kept until the end then: all of them together
