@@ -417,7 +417,7 @@ class ttl_cache {
                          detail::no_read_counts>;
   using node_type = typename shard_type::node;
   using reading = typename shard_type::reading;
-  using lock_type = std::unique_lock<typename locking_type::mutex_type>;
+  using lock_type = std::lock_guard<typename locking_type::mutex_type>;
   template <class T>
   using cell = typename locking_type::template cell<T>;
   using shard_traits =

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "support/bombing_allocator.hpp"
 #include "support/catch.hpp"
+#include "support/environment.hpp"
 #include "support/watchdog.hpp"
 
 #include <tideover/config.hpp>
 #include <tideover/detail/hash_index.hpp>
 #include <tideover/policy/locking.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <random>
 #include <set>
 #include <stdexcept>
 #include <vector>
@@ -28,7 +31,7 @@ tideover_test::bombing_allocator<std::byte> from(bomb& b) {
   return tideover_test::bombing_allocator<std::byte>(b);
 }
 
-std::uint64_t hash(std::uint32_t lower, unsigned tag) { return std::uint64_t{tag} << 32 | lower; }
+std::uint32_t hash(std::uint32_t place, unsigned tag) { return (place & 0xFFFF'FF00u) | tag; }
 constexpr std::uint32_t first_bucket = 0;
 constexpr std::uint32_t last_bucket = 0xFFFF'FFFFu;
 
@@ -41,6 +44,32 @@ auto is(entry_id wanted) {
 auto const nobody = [](entry_id) { return false; };
 
 }  // namespace
+
+TEST_CASE("hash_index: the lanes of a tag are found by words and at once alike", "[detail]") {
+  std::mt19937_64 random(tideover_test::run_seed());
+  auto const as_numbers = []<class Lanes>(Lanes, std::uint64_t low, std::uint64_t high, std::uint8_t tag) {
+    std::set<unsigned> numbers;
+    for (auto left = Lanes::of(low, high, tag); left != 0; left &= left - 1)
+      numbers.insert(Lanes::one_of(left));
+    return numbers;
+  };
+  for (int round = 0; round != 2000; ++round) {
+    std::array<std::uint8_t, 16> bytes{};
+    std::uint8_t const tag = static_cast<std::uint8_t>(random());
+    // Those whose carry or borrow could be taken for the tag stand beside it.
+    for (std::uint8_t& b : bytes)
+      b = static_cast<std::uint8_t>(tag + random() % 4 * (random() % 2 * 64) + random() % 3);
+    std::uint64_t low = 0;
+    std::uint64_t high = 0;
+    std::set<unsigned> expected;
+    for (unsigned at = 0; at != 16; ++at) {
+      (at < 8 ? low : high) |= std::uint64_t{bytes[at]} << at % 8 * 8;
+      if (at < 12 && bytes[at] == tag) expected.insert(at);
+    }
+    REQUIRE(as_numbers(tideover::detail::tag_lanes_by_word(), low, high, tag) == expected);
+    REQUIRE(as_numbers(tideover::detail::tag_lanes(), low, high, tag) == expected);
+  }
+}
 
 TEST_CASE("hash_index: an empty one has allocated nothing and finds nothing", "[detail]") {
   bomb memory;
@@ -66,16 +95,16 @@ TEST_CASE("hash_index: what was inserted is found by its hash until it is erased
   index_type entries(from(memory));
   entries.reserve(100, no_hashes);
   entries.insert(hash(10, 7), 1);
-  entries.insert(hash(20, 7), 2);
+  entries.insert(hash(1u << 12, 7), 2);
   CHECK(entries.size() == 2);
   CHECK(entries.find(hash(10, 7), is(1)) == 1);
-  CHECK(entries.find(hash(20, 7), is(2)) == 2);
+  CHECK(entries.find(hash(1u << 12, 7), is(2)) == 2);
   CHECK(entries.find(hash(10, 8), is(1)) == no_entry);  // another tag: not even asked
   CHECK(entries.find(hash(last_bucket, 7), is(1)) == no_entry);
-  entries.erase(10, 1);
+  entries.erase(hash(10, 7), 1);
   CHECK(entries.find(hash(10, 7), is(1)) == no_entry);
-  CHECK(entries.find(hash(20, 7), is(2)) == 2);
-  entries.erase(20, 2);
+  CHECK(entries.find(hash(1u << 12, 7), is(2)) == 2);
+  entries.erase(hash(1u << 12, 7), 2);
   CHECK(entries.empty());
 }
 
@@ -120,12 +149,12 @@ TEST_CASE("hash_index: the numbers of erased entries are not believed", "[detail
   for (int round = 0; round < 100; ++round) {  // one number over and over, at any place
     entries.insert(hash(0, 3), 5);
     entries.insert(hash(0, 4), 6);
-    entries.erase(0, 5);
+    entries.erase(hash(0, 3), 5);
     entries.insert(hash(0, 5), 5);
     CHECK(entries.find(hash(0, 3), is(5)) == no_entry);
     CHECK(entries.find(hash(0, 5), is(5)) == 5);
-    entries.erase(0, 6);
-    entries.erase(0, 5);
+    entries.erase(hash(0, 4), 6);
+    entries.erase(hash(0, 5), 5);
     CHECK(entries.empty());
   }
 }
@@ -148,7 +177,7 @@ TEST_CASE("hash_index: a bucket that is full passes entries on, around the end, 
   CHECK(asked.size() == 27);
 
   // With those gone that had to go on, a search stays in its bucket again.
-  for (entry_id id = 12; id != 27; ++id) entries.erase(last_bucket, id);
+  for (entry_id id = 12; id != 27; ++id) entries.erase(hash(last_bucket, 9), id);
   asked.clear();
   CHECK(entries.find(hash(last_bucket, 9), ask) == no_entry);
   CHECK(asked.size() == 12);
@@ -164,15 +193,15 @@ TEST_CASE("hash_index: a search ends also when every bucket has passed some entr
   index_type entries(from(memory));
   entries.reserve(18, no_hashes);                                                   // two buckets of twelve
   for (entry_id id = 0; id != 18; ++id) entries.insert(hash(first_bucket, 3), id);  // six are in the second
-  for (entry_id id = 0; id != 12; ++id) entries.erase(first_bucket, id);
+  for (entry_id id = 0; id != 12; ++id) entries.erase(hash(first_bucket, 3), id);
   for (entry_id id = 0; id != 12; ++id) entries.insert(hash(last_bucket, 3), id);  // six are in the first
   CHECK(entries.find(hash(first_bucket, 3), nobody) == no_entry);
   CHECK(entries.find(hash(last_bucket, 3), nobody) == no_entry);
   CHECK(entries.find(hash(first_bucket, 77), nobody) == no_entry);
   for (entry_id id = 0; id != 12; ++id) CHECK(entries.find(hash(last_bucket, 3), is(id)) == id);
   for (entry_id id = 12; id != 18; ++id) CHECK(entries.find(hash(first_bucket, 3), is(id)) == id);
-  for (entry_id id = 0; id != 12; ++id) entries.erase(last_bucket, id);
-  for (entry_id id = 12; id != 18; ++id) entries.erase(first_bucket, id);
+  for (entry_id id = 0; id != 12; ++id) entries.erase(hash(last_bucket, 3), id);
+  for (entry_id id = 12; id != 18; ++id) entries.erase(hash(first_bucket, 3), id);
   CHECK(entries.empty());
 }
 
@@ -181,13 +210,14 @@ TEST_CASE("hash_index: replace puts a number in the place of another", "[detail]
   index_type entries(from(memory));
   entries.reserve(18, no_hashes);
   for (entry_id id = 0; id != 18; ++id) entries.insert(hash(first_bucket, 3), id);
-  for (entry_id id = 0; id != 18; ++id) entries.replace(first_bucket, id, id + 100);  // also those passed on
+  for (entry_id id = 0; id != 18; ++id)
+    entries.replace(hash(first_bucket, 3), id, id + 100);  // also those passed on
   CHECK(entries.size() == 18);
   for (entry_id id = 0; id != 18; ++id) {
     CHECK(entries.find(hash(first_bucket, 3), is(id)) == no_entry);
     CHECK(entries.find(hash(first_bucket, 3), is(id + 100)) == id + 100);
   }
-  for (entry_id id = 0; id != 18; ++id) entries.erase(first_bucket, id + 100);
+  for (entry_id id = 0; id != 18; ++id) entries.erase(hash(first_bucket, 3), id + 100);
   CHECK(entries.empty());
 }
 
@@ -254,7 +284,7 @@ TEST_CASE("hash_index: when growing fails, nothing has changed", "[detail]") {
   bomb memory;
   {
     index_type entries(from(memory));
-    auto const lower_of = [](entry_id id) { return std::uint32_t(id) << 24; };
+    auto const lower_of = [](entry_id id) { return hash(std::uint32_t(id) << 24, id + 1); };
     memory.fuse = 0;
     CHECK_THROWS_AS(entries.reserve_one_more(lower_of), std::bad_alloc);
     CHECK_THROWS_AS(entries.reserve(100, lower_of), std::bad_alloc);
@@ -262,19 +292,19 @@ TEST_CASE("hash_index: when growing fails, nothing has changed", "[detail]") {
     CHECK(entries.find(hash(0, 1), nobody) == no_entry);
     memory.fuse = bomb::never;
     entries.reserve_one_more(lower_of);
-    for (entry_id id = 0; id != 9; ++id) entries.insert(hash(lower_of(id), id + 1), id);
+    for (entry_id id = 0; id != 9; ++id) entries.insert(lower_of(id), id);
     CHECK_FALSE(entries.has_room());
     memory.fuse = 0;
     for (int i = 0; i < 3; ++i) CHECK_THROWS_AS(entries.reserve_one_more(lower_of), std::bad_alloc);
     CHECK_FALSE(entries.has_room());
     CHECK(entries.size() == 9);
-    for (entry_id id = 0; id != 9; ++id) CHECK(entries.find(hash(lower_of(id), id + 1), is(id)) == id);
+    for (entry_id id = 0; id != 9; ++id) CHECK(entries.find(lower_of(id), is(id)) == id);
     memory.fuse = bomb::never;
     entries.reserve_one_more(lower_of);
-    for (entry_id id = 0; id != 9; ++id) CHECK(entries.find(hash(lower_of(id), id + 1), is(id)) == id);
+    for (entry_id id = 0; id != 9; ++id) CHECK(entries.find(lower_of(id), is(id)) == id);
     CHECK_THROWS_AS(entries.reserve(std::size_t{9} * 0x1'0000'0000u, lower_of),
                     std::bad_alloc);  // beyond all hashes
-    for (entry_id id = 0; id != 9; ++id) CHECK(entries.find(hash(lower_of(id), id + 1), is(id)) == id);
+    for (entry_id id = 0; id != 9; ++id) CHECK(entries.find(lower_of(id), is(id)) == id);
   }
   CHECK(memory.bytes_out == 0);
 }

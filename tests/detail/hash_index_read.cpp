@@ -34,7 +34,7 @@ constexpr std::uint32_t crowd_bucket = 0xFFFF'0000u;
 std::uint64_t hash_of(std::uint32_t key) {
   std::uint32_t const mixed = key * 0x9E37'79B9u;
   std::uint32_t const lower = key % 4 == 0 ? crowd_bucket + key : mixed;
-  return std::uint64_t{1 + key % 3} << 32 | lower;
+  return (lower & 0xFFFF'FF00u) | (1 + key % 3);
 }
 
 auto const no_protection = [](entry_id) noexcept {};

@@ -29,7 +29,7 @@ using tideover_test::bomb;
 struct walk_plan {
   char const* name;
   std::size_t most;     ///< entries at a time
-  std::uint64_t homes;  ///< different lower halves of hashes, evenly apart; 0: any
+  std::uint64_t homes;  ///< different upper 24 of the lower 32 bits, evenly apart; 0: any
   unsigned tags;        ///< different tags
   bool reserved;        ///< room for `most` from the start, so that nothing ever grows
 };
@@ -65,11 +65,11 @@ class walk {
   std::uint64_t some_hash() {
     std::uint64_t const lower = plan_.homes == 0 ? random_() & 0xFFFF'FFFFu
                                                  : random_() % plan_.homes * (0x1'0000'0000u / plan_.homes);
-    return random_() << 40 | random_() % plan_.tags << 32 | lower;
+    return random_() << 40 | (lower & 0xFFFF'FF00u) | random_() % plan_.tags;
   }
   static std::uint64_t told_apart(std::uint64_t hash) {  // a tag of zero is taken for one
-    std::uint64_t const low = hash & 0xFF'FFFF'FFFFu;
-    return (low >> 32) == 0 ? low | std::uint64_t{1} << 32 : low;
+    std::uint64_t const low = hash & 0xFFFF'FFFFu;
+    return (low & 0xFF) == 0 ? low | 1 : low;
   }
 
   std::string one_step(bool growing) {
@@ -154,7 +154,7 @@ class walk {
     }
     for (entry_id const id :
          offered) {  // neighbours with the same tag may be offered; none that is not there
-      if (!inside_[id] || told_apart(hashes_[id]) >> 32 != told_apart(hash) >> 32)
+      if (!inside_[id] || ((told_apart(hashes_[id]) ^ told_apart(hash)) & 0xFF) != 0)
         return "offered a stranger";
     }
     return "";

@@ -18,6 +18,53 @@ namespace tideover::inline v0::detail {
 /// What `hash_index::read` answers when writers came between too often: ask again with the lock.
 inline constexpr entry_id unsure_entry = no_entry - 1;
 
+// Twelve tags of one byte stand in two words: eight in `low`, four in the lower half of `high`. `of` is the
+// set of those that are `tag`, and `one_of` the number of one in a set that is not empty. One set for both
+// words: in which of them a tag is, is nothing that a processor could foresee.
+
+/// For any machine.
+struct tag_lanes_by_word {
+  /// Bit 8 i + 7 for lane i, bit 8 i + 6 for lane 8 + i.
+  static std::uint64_t of(std::uint64_t low, std::uint64_t high, std::uint8_t tag) noexcept {
+    return equal_bytes(low, tag) | (equal_bytes(high, tag) & 0xFFFF'FFFFu) >> 1;
+  }
+  static unsigned one_of(std::uint64_t lanes) noexcept {
+    auto const bit = static_cast<unsigned>(std::countr_zero(lanes));
+    return bit / 8 + (~bit & 1) * 8;
+  }
+
+ private:
+  /// The high bit of each byte of `word` that equals `tag`, exactly (no carry crosses a byte).
+  static std::uint64_t equal_bytes(std::uint64_t word, std::uint8_t tag) noexcept {
+    constexpr std::uint64_t low_seven = 0x7F7F'7F7F'7F7F'7F7Fu;
+    std::uint64_t const x = word ^ (0x0101'0101'0101'0101u * tag);
+    return ~(((x & low_seven) + low_seven) | x | low_seven);
+  }
+};
+
+#if defined(__SSE2__)
+/// All of them compared at once; bit i for lane i.
+struct tag_lanes_at_once {
+  static std::uint32_t of(std::uint64_t low, std::uint64_t high, std::uint8_t tag) noexcept {
+    two_words const words{static_cast<long long>(low), static_cast<long long>(high)};
+    auto const t = static_cast<char>(tag);
+    bytes const tags{t, t, t, t, t, t, t, t, t, t, t, t, t, t, t, t};
+    auto const equal = reinterpret_cast<bytes>(reinterpret_cast<bytes>(words) == tags);
+    return static_cast<std::uint32_t>(__builtin_ia32_pmovmskb128(equal)) & 0xFFFu;
+  }
+  static unsigned one_of(std::uint32_t lanes) noexcept {
+    return static_cast<unsigned>(std::countr_zero(lanes));
+  }
+
+ private:
+  using bytes [[gnu::vector_size(16)]] = char;
+  using two_words [[gnu::vector_size(16)]] = long long;
+};
+using tag_lanes = tag_lanes_at_once;
+#else
+using tag_lanes = tag_lanes_by_word;
+#endif
+
 /// A hash table from 64-bit hashes to entry numbers. It holds no keys: the caller compares.
 ///
 /// A bucket is one cache line: twelve one-byte tags, twelve numbers, and a count of the entries that wanted
@@ -28,8 +75,10 @@ inline constexpr entry_id unsure_entry = no_entry - 1;
 /// of buckets is exact and not the next power of two. On average nine of twelve places are used at most: 7.1
 /// bytes an entry.
 ///
-/// The lower 32 bits of the hash choose the bucket, bits 32 to 39 are the tag; the bits above are free for
-/// choosing a shard. An empty index has allocated nothing. Expected O(1) throughout.
+/// The lower 32 bits of the hash are used: by multiplication their upper bits choose the bucket, and the
+/// lowest eight are the tag, so that an entry's place is found again by those 32. The bits above are free for
+/// choosing a shard. Beyond 2^24 buckets the two begin to share bits, and tags tell apart less. An empty
+/// index has allocated nothing. Expected O(1) throughout.
 ///
 /// Threads: one at a time, but for `read`, which any number may call meanwhile if `Locking` is shared. Since
 /// readers may still be in it, a table that was too small is kept until the end then: all of them together
@@ -154,7 +203,7 @@ class hash_index {
 
   /// There must be room, and the entry must not be there.
   void insert(std::uint64_t hash, entry_id id) noexcept {
-    put(*now(), lower(hash), tag_of(hash), id);
+    put(*now(), lower(hash), id);
     ++size_;
   }
 
@@ -164,7 +213,7 @@ class hash_index {
     std::size_t b = home(t, hash);
     for (;; b = after(t, b)) {
       bucket& here = t.buckets()[b];
-      unsigned const at = position(here, id);
+      unsigned const at = position(here, tag_of(hash), id);
       if (at != width) {
         set_tag(here, at, 0);
         here.ids[at].store(no_entry, std::memory_order_seq_cst);  // before anybody looks who reads it
@@ -179,7 +228,7 @@ class hash_index {
     table& t = *now();
     for (std::size_t b = home(t, hash);; b = after(t, b)) {
       bucket& here = t.buckets()[b];
-      unsigned const at = position(here, old);
+      unsigned const at = position(here, tag_of(hash), old);
       if (at != width) {
         here.ids[at].store(id, std::memory_order_seq_cst);  // as in erase; and a reader sees all of `id`
         return;
@@ -207,13 +256,12 @@ class hash_index {
 
  private:
   static constexpr std::uint64_t one_passed = std::uint64_t{1} << 32;
-  static constexpr std::uint64_t four_bytes = 0xFFFF'FFFFu;
 
   /// The one in use. Plain where there is one writer; readers have their own way.
   table* now() const noexcept { return table_.load(std::memory_order_relaxed); }
   static std::uint32_t lower(std::uint64_t hash) noexcept { return static_cast<std::uint32_t>(hash); }
   static std::uint8_t tag_of(std::uint64_t hash) noexcept {
-    auto const tag = static_cast<std::uint8_t>(hash >> 32);
+    auto const tag = static_cast<std::uint8_t>(hash);
     return tag == 0 ? std::uint8_t{1} : tag;
   }
   static std::size_t home(table const& t, std::uint32_t hash) noexcept {
@@ -224,15 +272,6 @@ class hash_index {
     return t.buckets() + home(t, lower(hash));
   }
 
-  /// The high bit of each byte of `word` that equals `tag`, exactly (no carry crosses a byte).
-  static std::uint64_t equal_bytes(std::uint64_t word, std::uint8_t tag) noexcept {
-    constexpr std::uint64_t low_seven = 0x7F7F'7F7F'7F7F'7F7Fu;
-    std::uint64_t const x = word ^ (0x0101'0101'0101'0101u * tag);
-    return ~(((x & low_seven) + low_seven) | x | low_seven);
-  }
-  static unsigned lane(std::uint64_t matches) noexcept {
-    return static_cast<unsigned>(std::countr_zero(matches)) / 8;
-  }
   static unsigned shift_of(unsigned at) noexcept { return at % 8 * 8; }
   static std::uint8_t tag_at(bucket const& b, unsigned at) noexcept {
     return static_cast<std::uint8_t>((at < 8 ? b.low : b.high).load(std::memory_order_relaxed) >>
@@ -250,10 +289,15 @@ class hash_index {
   static void pass(bucket& b, std::uint64_t change) noexcept {
     b.high.store(b.high.load(std::memory_order_relaxed) + change, std::memory_order_release);
   }
-  static unsigned position(bucket const& b, entry_id id) noexcept {
-    unsigned at = 0;
-    while (at != width && (b.ids[at].load(std::memory_order_relaxed) != id || tag_at(b, at) == 0)) ++at;
-    return at;
+  static auto lanes_of(bucket const& b, std::uint8_t tag) noexcept {
+    return tag_lanes::of(b.low.load(std::memory_order_relaxed), b.high.load(std::memory_order_relaxed), tag);
+  }
+  static unsigned position(bucket const& b, std::uint8_t tag, entry_id id) noexcept {
+    for (auto found = lanes_of(b, tag); found != 0; found &= found - 1) {
+      unsigned const at = tag_lanes::one_of(found);
+      if (b.ids[at].load(std::memory_order_relaxed) == id) return at;
+    }
+    return width;
   }
 
   /// The first that `ask(place)` does not answer by `no_entry`, of the places whose tag is that of the hash.
@@ -272,12 +316,8 @@ class hash_index {
       bucket const& here = *at;
       std::uint64_t const low = here.low.load(std::memory_order_acquire);
       std::uint64_t const high = here.high.load(std::memory_order_acquire);
-      for (std::uint64_t found = equal_bytes(low, tag); found != 0; found &= found - 1) {
-        entry_id const id = ask(here.ids[lane(found)]);
-        if (id != no_entry) return id;
-      }
-      for (std::uint64_t found = equal_bytes(high, tag) & four_bytes; found != 0; found &= found - 1) {
-        entry_id const id = ask(here.ids[8 + lane(found)]);
+      for (auto found = tag_lanes::of(low, high, tag); found != 0; found &= found - 1) {
+        entry_id const id = ask(here.ids[tag_lanes::one_of(found)]);
         if (id != no_entry) return id;
       }
       if (high >> 32 == 0 || --left == 0) return no_entry;
@@ -285,16 +325,13 @@ class hash_index {
     }
   }
 
-  static void put(table& t, std::uint32_t hash, std::uint8_t tag, entry_id id) noexcept {
+  static void put(table& t, std::uint32_t hash, entry_id id) noexcept {
     for (std::size_t b = home(t, hash);; b = after(t, b)) {
       bucket& here = t.buckets()[b];
-      std::uint64_t const low = equal_bytes(here.low.load(std::memory_order_relaxed), 0);
-      std::uint64_t const high =
-          low != 0 ? 0 : equal_bytes(here.high.load(std::memory_order_relaxed), 0) & four_bytes;
-      if ((low | high) != 0) {
-        unsigned const at = low != 0 ? lane(low) : 8 + lane(high);
+      if (auto const empty = lanes_of(here, 0); empty != 0) {
+        unsigned const at = tag_lanes::one_of(empty);
         here.ids[at].store(id, std::memory_order_release);
-        set_tag(here, at, tag);
+        set_tag(here, at, tag_of(hash));
         return;
       }
       pass(here, one_passed);
@@ -313,7 +350,7 @@ class hash_index {
       bucket const& from = old->buckets()[b];
       for (unsigned at = 0; at != width; ++at) {
         entry_id const id = from.ids[at].load(std::memory_order_relaxed);
-        if (std::uint8_t const tag = tag_at(from, at); tag != 0) put(*fresh, hash_of(id), tag, id);
+        if (tag_at(from, at) != 0) put(*fresh, hash_of(id), id);
       }
     }
     room_ = wanted * fill;

@@ -4,6 +4,7 @@
 #include <tideover/config.hpp>
 #include <tideover/policy/eviction.hpp>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -90,8 +91,12 @@ class slab {
   static std::uintptr_t bias_of_chunk(unsigned chunk) noexcept {
     return chunk == 0 ? 0 : size_of_chunk(chunk) * sizeof(T);
   }
+  /// Of 0: that of 1.
+  static unsigned highest_bit(entry_id id) noexcept {
+    return static_cast<unsigned>(std::bit_width(id | 1)) - 1;
+  }
   T* at(entry_id id) const noexcept {
-    return std::launder(reinterpret_cast<T*>(origins_[chunk_of(id)] + std::uintptr_t{id} * sizeof(T)));
+    return std::launder(reinterpret_cast<T*>(origins_[highest_bit(id)] + std::uintptr_t{id} * sizeof(T)));
   }
 
   TIDEOVER_COLD void grow() {
@@ -105,16 +110,22 @@ class slab {
     unsigned const chunk = chunk_of(used_);
     if (chunks_[chunk] != nullptr) return;
     chunks_[chunk] = traits::allocate(allocator_, size_of_chunk(chunk));
-    origins_[chunk] = reinterpret_cast<std::uintptr_t>(chunks_[chunk]) - bias_of_chunk(chunk);
+    std::uintptr_t const origin = reinterpret_cast<std::uintptr_t>(chunks_[chunk]) - bias_of_chunk(chunk);
+    if (chunk == 0) {
+      std::fill_n(origins_.begin(), first_bits, origin);
+    } else {
+      origins_[first_bits + chunk - 1] = origin;
+    }
   }
   entry_id acquire_new() {
     if (used_ >= max_size || chunks_[chunk_of(used_)] == nullptr) grow();
-    ::new (reinterpret_cast<void*>(origins_[chunk_of(used_)] + std::uintptr_t{used_} * sizeof(T))) T;
+    ::new (reinterpret_cast<void*>(origins_[highest_bit(used_)] + std::uintptr_t{used_} * sizeof(T))) T;
     return used_++;
   }
 
-  /// Where number 0 would be if all slots lay in a row with those of the chunk: nothing is to be subtracted.
-  std::array<std::uintptr_t, 32 - first_bits + 1> origins_{};
+  /// By the highest bit of a number, where number 0 would be if all slots lay in a row with those of its
+  /// chunk: nothing is to be subtracted, and chunk 0 needs no test.
+  std::array<std::uintptr_t, 32> origins_{};
   std::array<T*, 32 - first_bits + 1> chunks_{};
   entry_id used_ = 0;
   entry_id free_ = no_entry;

@@ -39,7 +39,11 @@ class timing_wheel {
 
   template <class Links>
   void remove(Links links, entry_id id) noexcept {
-    entry_links const around = links(id);
+    remove(links, links(id));
+  }
+  /// The same for who has the entry's own links in hand.
+  template <class Links>
+  void remove(Links links, entry_links around) noexcept {
     if (around.next != no_entry) links(around.next).previous = around.previous;
     if (around.previous < first_slot_name) {
       links(around.previous).next = around.next;
@@ -57,8 +61,11 @@ class timing_wheel {
     while (steps != 0) {
       entry_id const id = slots_[opened];
       if (id == no_entry) {
-        if (!open_next(links, tick_of(now))) return no_entry;
-        continue;
+        std::uint64_t const target = tick_of(now);
+        if (target == quiet_at_) return no_entry;
+        if (open_next(links, target)) continue;
+        quiet_at_ = target;
+        return no_entry;
       }
       --steps;
       remove(links, id);
@@ -125,6 +132,9 @@ class timing_wheel {
   }
 
   std::uint64_t tick_;
+  /// A tick up to which nothing is due any more: what is inserted is due at a later one. No tick at first:
+  /// they are shifted to the right.
+  std::uint64_t quiet_at_ = ~std::uint64_t{0};
   std::array<std::uint64_t, levels> used_{};
   std::array<entry_id, levels * width + 1> slots_;
 };

@@ -194,13 +194,21 @@ class entry_list {
 
   template <class Links>
   void push_front(Links links, entry_id id) noexcept {
-    links(id) = {no_entry, front_};
+    push_front(links, id, links(id));
+  }
+  template <class Links>
+  void remove(Links links, entry_id id) noexcept {
+    remove(links, links(id));
+  }
+  // The same for who has the entry's own links in hand.
+  template <class Links>
+  void push_front(Links links, entry_id id, entry_links& own) noexcept {
+    own = {no_entry, front_};
     (front_ == no_entry ? back_ : links(front_).previous) = id;
     front_ = id;
   }
   template <class Links>
-  void remove(Links links, entry_id id) noexcept {
-    entry_links const around = links(id);
+  void remove(Links links, entry_links around) noexcept {
     (around.previous == no_entry ? front_ : links(around.previous).next) = around.next;
     (around.next == no_entry ? back_ : links(around.next).previous) = around.previous;
   }

@@ -162,7 +162,7 @@ template <class Parts>
 struct cache_flight {
   std::conditional_t<Parts::locking_type::is_shared, flight, lone_flight> sync;
   entry_id node = no_entry;
-  entry_id next = no_entry;
+  entry_id next = no_entry;  // in its chain while it is registered
   entry_id& link() noexcept { return next; }
   std::uint32_t hash = 0;
   typename Parts::locking_type::template cell<std::uint32_t> references{0};  // the leader and the joined
@@ -226,7 +226,6 @@ class alignas(cache_line) cache_shard {
       : nodes_(allocator),
         index_(allocator),
         flights_(allocator),
-        flight_index_(allocator),
         tags_(allocator),
         eviction_(eviction),
         place_(shared, number),
@@ -242,7 +241,7 @@ class alignas(cache_line) cache_shard {
   cache_shard(cache_shard const&) = delete;
   cache_shard& operator=(cache_shard const&) = delete;
   ~cache_shard() {
-    TIDEOVER_ASSERT(flight_index_.empty(), "tideover::ttl_cache: destroyed while it computes");
+    TIDEOVER_ASSERT(!any_flight(), "tideover::ttl_cache: destroyed while it computes");
     TIDEOVER_ASSERT(!any_is_read(), "tideover::ttl_cache: destroyed while an entry is read");
     index_.drain([this](entry_id id) {
       TIDEOVER_ASSERT(exclusive(id), "tideover::ttl_cache: destroyed while an entry is visited");
@@ -284,13 +283,13 @@ class alignas(cache_line) cache_shard {
     swept_ = 0;
   }
   /// Whether the resident entry is of an older generation.
-  bool outdated(entry_id id) const noexcept { return !nodes_[id].is_of(seen_); }
+  bool outdated(entry_id id) const noexcept { return outdated(nodes_[id]); }
   /// The generation that the resident entry is of.
   std::uint64_t generation_of(entry_id id) const noexcept { return nodes_[id].generation_before(seen_); }
   std::uint64_t generation() const noexcept { return seen_; }
   /// Whether the resident entry is of no more use, and of what it will be said to have died.
   bool dead(expiry_type const& expiry, entry_id id, instant now) noexcept {
-    return outdated(id) || expired(expiry, id, now);
+    return dead(expiry, nodes_[id], now);
   }
   removal_cause death_of(entry_id id) const noexcept {
     return outdated(id) ? removal_cause::cleared : removal_cause::expired;
@@ -298,13 +297,7 @@ class alignas(cache_line) cache_shard {
   /// Removes entries of older generations, looking at no more than `steps` slots; returns how many it
   /// removed.
   std::size_t remove_outdated(std::size_t& steps, removed_chain& gone) noexcept {
-    std::size_t n = 0;
-    for (; outdated_ != 0 && steps != 0; --steps, ++swept_) {  // none that is outdated lies behind
-      if (nodes_[swept_].where != node::state::resident || !outdated(swept_)) continue;
-      unlink(swept_, removal_cause::cleared, gone);
-      ++n;
-    }
-    return n;
+    return outdated_ == 0 ? 0 : sweep_outdated(steps, gone);
   }
 
   /// At any time, without the lock: a lookup of that hash follows.
@@ -312,13 +305,7 @@ class alignas(cache_line) cache_shard {
   [[gnu::always_inline]] spot locate(std::uint64_t hash) const noexcept { return index_.locate(hash); }
 
   /// The lower half of the hash of its key.
-  std::uint32_t hash_of(entry_id id) const noexcept {
-    if constexpr (node::keeps_hash) {
-      return nodes_[id].hash.lower;
-    } else {
-      return static_cast<std::uint32_t>((*hashing_)(nodes_[id].key));
-    }
-  }
+  std::uint32_t hash_of(entry_id id) const noexcept { return hash_of(nodes_[id]); }
 
   /// The resident entry of `key`, dead or not.
   template <class Hashing, class K>
@@ -350,12 +337,8 @@ class alignas(cache_line) cache_shard {
     friend cache_shard;
     hazard_slot slot_;
   };
-  bool expired(expiry_type const& expiry, entry_id id, instant now) noexcept {
-    if constexpr (expires) {
-      return now >= expiry.deadline(nodes_[id].expiry);
-    } else {
-      return false;
-    }
+  bool expired(expiry_type const& expiry, entry_id id, instant now) const noexcept {
+    return expired(expiry, nodes_[id], now);
   }
   /// Whether the entry says that there is nothing.
   bool is_nothing([[maybe_unused]] entry_id id) const noexcept {
@@ -383,7 +366,7 @@ class alignas(cache_line) cache_shard {
     [[maybe_unused]] auto const before = nodes_[id].references.fetch_add(1, std::memory_order_relaxed);
     TIDEOVER_ASSERT(before != 0xFFFFu, "tideover::ttl_cache: more than 65,534 visits of one entry at once");
   }
-  bool exclusive(entry_id id) noexcept { return nodes_[id].references.load(std::memory_order_acquire) == 1; }
+  bool exclusive(entry_id id) noexcept { return exclusive(nodes_[id]); }
   /// Whether somebody has the resident entry in his hands, by a reference or by a hazard pointer.
   bool in_use(entry_id id) noexcept { return !exclusive(id) || is_read(id); }
   /// Without the lock.
@@ -496,7 +479,7 @@ class alignas(cache_line) cache_shard {
     }
     settle(n);
     index_.replace(hash_of(old), old, id);  // last: from now on it is read
-    leave(old, removal_cause::replaced, gone);
+    leave(old, nodes_[old], removal_cause::replaced, gone);
   }
 
   // Tags.
@@ -521,8 +504,7 @@ class alignas(cache_line) cache_shard {
   // Removing entries.
 
   void unlink(entry_id id, removal_cause cause, removed_chain& gone) noexcept {
-    if constexpr (expires) wheel_.remove(wheel_links(), id);
-    unlink_from_the_rest(id, cause, gone);
+    unlink(id, nodes_[id], cause, gone);
   }
   /// Removes expired entries, looking at no more than `steps`; returns how many it removed.
   std::size_t remove_expired([[maybe_unused]] expiry_type const& expiry, [[maybe_unused]] instant now,
@@ -534,7 +516,7 @@ class alignas(cache_line) cache_shard {
       for (;; ++n) {
         entry_id const id = wheel_.take_due(now, steps, wheel_links(), deadlines);
         if (id == no_entry) break;
-        unlink_from_the_rest(id, death_of(id), gone);
+        unlink_from_the_rest(id, nodes_[id], death_of(id), gone);
       }
     }
     return n;
@@ -547,7 +529,8 @@ class alignas(cache_line) cache_shard {
     if (remove_outdated(steps, gone) != 0) return true;
     entry_id const id = eviction_.victim(hooks());
     if (id == no_entry) return false;
-    unlink(id, dead(expiry, id, now) ? death_of(id) : removal_cause::evicted, gone);
+    node& n = nodes_[id];
+    unlink(id, n, dead(expiry, n, now) ? death_of(id) : removal_cause::evicted, gone);
     return true;
   }
   bool over_capacity() const noexcept { return !weighs && index_.size() > capacity_; }
@@ -556,17 +539,20 @@ class alignas(cache_line) cache_shard {
 
   template <class Hashing, class K>
   entry_id find_flight(Hashing const& hashing, std::uint64_t hash, K const& key) {
-    return flight_index_.find(hash, [&](entry_id id) {
+    entry_id id = flights_under(static_cast<std::uint32_t>(hash));
+    for (; id != no_entry; id = flights_[id].next) {
       flight_record const& f = flights_[id];
-      return f.generation == seen_ && f.hash == static_cast<std::uint32_t>(hash) &&
-             hashing.equal(nodes_[f.node].key, key);
-    });
+      if (f.generation == seen_ && f.hash == static_cast<std::uint32_t>(hash) &&
+          hashing.equal(nodes_[f.node].key, key)) {
+        break;
+      }
+    }
+    return id;
   }
   flight_record& flight_at(entry_id id) noexcept { return flights_[id]; }
   /// Begins a computation: an entry with a key and no value yet, found by `find_flight`. All or nothing.
   template <class K>
   entry_id begin_flight(std::uint64_t hash, K&& key) {
-    flight_index_.reserve_one_more([this](entry_id id) { return flights_[id].hash; });
     entry_id const id = flights_.acquire();
     flight_guard slot{*this, id};
     entry_id const made = make(hash, std::forward<K>(key));
@@ -580,7 +566,7 @@ class alignas(cache_line) cache_shard {
     f.registered = true;
     f.failed = false;
     f.nothing = false;
-    flight_index_.insert(hash, id);
+    f.next = std::exchange(flights_under(f.hash), id);
     f.sync.lead();
     return id;
   }
@@ -591,10 +577,16 @@ class alignas(cache_line) cache_shard {
     if (id == no_entry) return;
     flight_record& f = flights_[id];
     if (!std::exchange(f.registered, false)) return;
-    flight_index_.erase(f.hash, id);
+    entry_id* at = &flights_under(f.hash);
+    while (*at != id) at = &flights_[*at].next;
+    *at = f.next;
   }
   void forget_all_flights() noexcept {
-    flight_index_.drain([this](entry_id id) { flights_[id].registered = false; });
+    for (entry_id& first : flight_chains_) {
+      for (entry_id id = std::exchange(first, no_entry); id != no_entry; id = flights_[id].next) {
+        flights_[id].registered = false;
+      }
+    }
   }
   void end_flight(entry_id id) noexcept { flights_.release(id); }
 
@@ -608,7 +600,7 @@ class alignas(cache_line) cache_shard {
     index_.drain([&](entry_id id) {
       if constexpr (expires) wheel_.remove(wheel_links(), id);
       eviction_.on_remove(hooks(), id);
-      leave(id, removal_cause::cleared, gone);
+      leave(id, nodes_[id], removal_cause::cleared, gone);
     });
   }
 
@@ -725,6 +717,28 @@ class alignas(cache_line) cache_shard {
     }
   }
 
+  // The same as their namesakes, of an entry in hand: to find it by its number takes some steps.
+  bool outdated(node const& n) const noexcept { return !n.is_of(seen_); }
+  static bool expired([[maybe_unused]] expiry_type const& expiry, [[maybe_unused]] node const& n,
+                      [[maybe_unused]] instant now) noexcept {
+    if constexpr (expires) {
+      return now >= expiry.deadline(n.expiry);
+    } else {
+      return false;
+    }
+  }
+  bool dead(expiry_type const& expiry, node const& n, instant now) const noexcept {
+    return outdated(n) || expired(expiry, n, now);
+  }
+  std::uint32_t hash_of(node const& n) const noexcept {
+    if constexpr (node::keeps_hash) {
+      return n.hash.lower;
+    } else {
+      return static_cast<std::uint32_t>((*hashing_)(n.key));
+    }
+  }
+  static bool exclusive(node const& n) noexcept { return n.references.load(std::memory_order_acquire) == 1; }
+
   hooks_view hooks() noexcept { return {this}; }
   auto wheel_links() noexcept {
     return [this](entry_id id) noexcept -> entry_links& { return nodes_[id].wheel; };
@@ -740,6 +754,27 @@ class alignas(cache_line) cache_shard {
       expiry.on_write(n.expiry, now, life.life);
     }
   }
+  static constexpr std::array<entry_id, 32> no_flights() noexcept {
+    std::array<entry_id, 32> chains{};
+    chains.fill(no_entry);
+    return chains;
+  }
+  TIDEOVER_COLD std::size_t sweep_outdated(std::size_t& steps, removed_chain& gone) noexcept {
+    std::size_t n = 0;
+    for (; outdated_ != 0 && steps != 0; --steps, ++swept_) {  // none that is outdated lies behind
+      if (nodes_[swept_].where != node::state::resident || !outdated(swept_)) continue;
+      unlink(swept_, removal_cause::cleared, gone);
+      ++n;
+    }
+    return n;
+  }
+
+  entry_id& flights_under(std::uint32_t hash) noexcept {
+    return flight_chains_[hash % flight_chains_.size()];
+  }
+  /// For assertions, which are not always there.
+  [[maybe_unused]] bool any_flight() const noexcept { return flight_chains_ != no_flights(); }
+
   entry_id acquire_slot() {
     if (!nodes_.has_free()) {
       // Acquire: pairs with the release in hand_in.
@@ -884,21 +919,24 @@ class alignas(cache_line) cache_shard {
       node& n = nodes_[id];
       first = n.link();
       if (takes_mark_off(n)) {
-        retire(id);
+        retire(id, n);
       } else {
         nodes_.release(id);
       }
     }
   }
-  void retire(entry_id id) noexcept {
-    nodes_[id].where = node::state::removed;
-    nodes_[id].link() = std::exchange(retired_, id);
+  void retire(entry_id id, node& n) noexcept {
+    n.link() = std::exchange(retired_, id);
     ++retired_count_;
   }
-  void unlink_from_the_rest(entry_id id, removal_cause cause, removed_chain& gone) noexcept {
-    index_.erase(hash_of(id), id);
+  void unlink(entry_id id, node& n, removal_cause cause, removed_chain& gone) noexcept {
+    if constexpr (expires) wheel_.remove(wheel_links(), n.wheel);
+    unlink_from_the_rest(id, n, cause, gone);
+  }
+  void unlink_from_the_rest(entry_id id, node& n, removal_cause cause, removed_chain& gone) noexcept {
+    index_.erase(hash_of(n), id);
     eviction_.on_remove(hooks(), id);
-    leave(id, cause, gone);
+    leave(id, n, cause, gone);
   }
   // The total over all shards changes outside of this shard's lock too: it only has to add up, it orders
   // nothing.
@@ -915,18 +953,17 @@ class alignas(cache_line) cache_shard {
     n.where = node::state::resident;
     n.belongs_to(seen_);
   }
-  void leave(entry_id id, removal_cause cause, removed_chain& gone) noexcept {
-    node& n = nodes_[id];
-    if (outdated(id)) --outdated_;
+  void leave(entry_id id, node& n, removal_cause cause, removed_chain& gone) noexcept {
+    if (outdated(n)) --outdated_;
     if constexpr (has_tags) tags_.detach(n.tags);
     unweigh(n);
     ++counts.removed[static_cast<std::size_t>(cause)];
     n.where = node::state::removed;
     n.cause = cause;
     if constexpr (leaves_at_once) {
-      if (exclusive(id)) {
+      if (exclusive(n)) {
         if constexpr (reads_without_lock) {
-          retire(id);
+          retire(id, n);
         } else {
           nodes_.release(id);
         }
@@ -941,7 +978,10 @@ class alignas(cache_line) cache_shard {
   slab<node, allocator_type> nodes_;
   hash_index<typename Parts::locking_type, allocator_type> index_;
   slab<flight_record, allocator_type> flights_;
-  hash_index<single_threaded, allocator_type> flight_index_;  // asked under the lock only
+  /// Chains of the registered ones by some bits of their hash: there are as many flights as threads compute
+  /// here at this moment, so that a chain is hardly ever longer than one, and to come and to go costs next to
+  /// nothing.
+  std::array<entry_id, 32> flight_chains_ = no_flights();
   [[no_unique_address]] tag_table_type tags_;
   typename Parts::locking_type::template cell<entry_id> returned_{no_entry};
   typename Parts::locking_type::template cell<entry_id> pending_{no_entry};  // let go, and perhaps still read

@@ -31,7 +31,11 @@ class frequency_sketch {
   static constexpr unsigned most = 15;
 
   frequency_sketch(std::size_t capacity, std::uint64_t seed, Allocator const& allocator)
-      : seed_(seed), blocks_(blocks_for(capacity), block_allocator(allocator)), ageing_(blocks_.size()) {
+      : seed_(seed),
+        blocks_(blocks_for(capacity), block_allocator(allocator)),
+        first_(blocks_.data()),
+        count_(blocks_.size()),
+        ageing_(blocks_.size()) {
     set_period(capacity);
   }
   frequency_sketch(frequency_sketch const&) = delete;
@@ -39,7 +43,7 @@ class frequency_sketch {
 
   unsigned frequency(std::uint32_t hash) const noexcept {
     place const at = place_of(hash);
-    block const& b = blocks_[at.block];
+    block const& b = first_[at.block];
     unsigned least = most;
     at.for_each_counter([&](counter c) noexcept {
       std::uint64_t const word = b.words[c.word].load(std::memory_order_relaxed);
@@ -50,7 +54,7 @@ class frequency_sketch {
 
   void increment(std::uint32_t hash) noexcept {
     place const at = place_of(hash);
-    block& b = blocks_[at.block];
+    block& b = first_[at.block];
     bool added = false;
     at.for_each_counter([&](counter c) noexcept {
       // A load and a store, no read-modify-write: cheaper than exact.
@@ -74,6 +78,8 @@ class frequency_sketch {
       for (std::size_t from = to * was / is; from <= last; ++from) take_over(other[to], blocks_[from]);
     }
     blocks_.swap(other);
+    first_ = blocks_.data();
+    count_ = is;
     ageing_.store(is, std::memory_order_relaxed);
     set_period(capacity);
   }
@@ -118,8 +124,7 @@ class frequency_sketch {
   }
   place place_of(std::uint32_t hash) const noexcept {
     std::uint64_t const mixed = hash_detail::fold(hash ^ seed_, hash_detail::odd_1);
-    return {static_cast<std::size_t>((mixed >> 32) * blocks_.size() >> 32),
-            static_cast<std::uint32_t>(mixed)};
+    return {static_cast<std::size_t>((mixed >> 32) * count_ >> 32), static_cast<std::uint32_t>(mixed)};
   }
 
   void age() noexcept {
@@ -130,7 +135,7 @@ class frequency_sketch {
     if (n >= period && increments_.exchange(0, std::memory_order_relaxed) >= period) {  // one thread sees it
       ageing_.store(0, std::memory_order_relaxed);
     }
-    if (ageing_.load(std::memory_order_relaxed) < blocks_.size()) halve_some();
+    if (ageing_.load(std::memory_order_relaxed) < count_) halve_some();
   }
   TIDEOVER_COLD void halve_some() noexcept {
     std::size_t const begin = ageing_.fetch_add(blocks_at_once, std::memory_order_relaxed);
@@ -157,6 +162,8 @@ class frequency_sketch {
 
   std::uint64_t seed_;
   table blocks_;
+  block* first_;  // of these, and how many: for a step less
+  std::size_t count_;
   std::uint64_t period_ = 0;
   typename Locking::template cell<std::uint64_t> increments_{0};
   typename Locking::template cell<std::size_t> ageing_;  // the next block to halve; beyond the last: none

@@ -26,15 +26,8 @@ class ghost_table {
 
   void add(std::uint32_t hash) noexcept {
     place const at = place_of(hash);
-    slot* oldest = &sets_[at.set][0];
-    for (slot& s : sets_[at.set]) {
-      if (s.print == 0 || s.print == at.print) {
-        oldest = &s;
-        break;
-      }
-      if (age_of(s) > age_of(*oldest)) oldest = &s;
-    }
-    *oldest = {at.print, now_};
+    set& here = sets_[at.set];
+    *place_in(here, at.print) = {at.print, now_};
     if (++additions_ == additions_per_tick_) {
       additions_ = 0;
       ++now_;
@@ -61,7 +54,7 @@ class ghost_table {
   }
 
  private:
-  static constexpr std::size_t ways = 4;
+  static constexpr std::uint32_t ways = 4;
   static constexpr std::size_t ticks_in_life = 16'384;  // a quarter of what a tick can count
   struct slot {
     std::uint16_t print = 0;  // 0: empty
@@ -78,6 +71,18 @@ class ghost_table {
     std::uint64_t const mixed = hash_detail::fold(hash ^ hash_detail::odd_2, hash_detail::odd_3);
     return {static_cast<std::size_t>((mixed >> 32) * sets_.size() >> 32),
             static_cast<std::uint16_t>(mixed | 1)};
+  }
+  /// Its own or an empty place, else that of the oldest, and of the first of these.
+  slot* place_in(set& here, std::uint16_t print) const noexcept {
+    for (slot& s : here) {
+      if (s.print == 0 || s.print == print) return &s;
+    }
+    // As numbers that are compared without a branch: which of them is the oldest, no processor can foresee.
+    std::uint32_t oldest = 0;
+    for (std::uint32_t i = 0; i != ways; ++i) {
+      oldest = std::max(oldest, std::uint32_t{age_of(here[i])} << 2 | (ways - 1 - i));
+    }
+    return &here[ways - 1 - oldest % ways];
   }
   std::uint16_t age_of(slot const& s) const noexcept { return static_cast<std::uint16_t>(now_ - s.born); }
 

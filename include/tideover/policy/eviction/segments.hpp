@@ -49,16 +49,17 @@ class segments {
 
   template <class Hooks, class Note>
   void insert(Hooks hooks, entry_id id, std::uint8_t mark, bool returned, Note note) noexcept {
-    hooks.relaxed(hooks[id].mark).store(mark);
-    hooks[id].place = returned ? came_back : std::uint8_t{0};
-    put(hooks, id, window);
+    hook& h = hooks[id];
+    hooks.relaxed(h.mark).store(mark);
+    h.place = returned ? came_back : std::uint8_t{0};
+    put(hooks, id, h, window);
     newest_ = id;
     left_ = chances;
     settle(hooks, note);
   }
   template <class Hooks>
   void remove(Hooks hooks, entry_id id) noexcept {
-    take_out(hooks, id);
+    take_out(hooks, hooks[id]);
     if (id == newest_) newest_ = no_entry;
   }
   template <class Hooks>
@@ -115,52 +116,56 @@ class segments {
   std::size_t main_size() const noexcept { return sizes_[probation] + sizes_[kept]; }
   bool too_many_kept() const noexcept { return sizes_[kept] > most_kept_; }
 
+  static queue queue_of(hook const& h) noexcept { return static_cast<queue>(h.place & queue_bits); }
   template <class Hooks>
   static queue queue_of(Hooks hooks, entry_id id) noexcept {
-    return static_cast<queue>(hooks[id].place & queue_bits);
+    return queue_of(hooks[id]);
   }
+  // With the hook in hand, which costs some steps to find.
   template <class Hooks>
-  void put(Hooks hooks, entry_id id, queue to) noexcept {
-    hooks[id].place = static_cast<std::uint8_t>((hooks[id].place & ~queue_bits) | to);
-    queues_[to].push_front(links_of(hooks), id);
+  void put(Hooks hooks, entry_id id, hook& h, queue to) noexcept {
+    h.place = static_cast<std::uint8_t>((h.place & ~queue_bits) | to);
+    queues_[to].push_front(links_of(hooks), id, h.links);
     ++sizes_[to];
   }
   template <class Hooks>
-  void take_out(Hooks hooks, entry_id id) noexcept {
-    queue const from = queue_of(hooks, id);
-    queues_[from].remove(links_of(hooks), id);
+  void take_out(Hooks hooks, hook const& h) noexcept {
+    queue const from = queue_of(h);
+    queues_[from].remove(links_of(hooks), h.links);
     --sizes_[from];
   }
   template <class Hooks>
-  void move(Hooks hooks, entry_id id, queue to) noexcept {
-    take_out(hooks, id);
-    put(hooks, id, to);
+  void move(Hooks hooks, entry_id id, hook& h, queue to) noexcept {
+    take_out(hooks, h);
+    put(hooks, id, h, to);
   }
 
   /// A second chance: true if the entry was used since it was last looked at, and has moved on.
   template <class Hooks, class Note>
-  bool pass(Hooks hooks, entry_id id, queue to, Note note) noexcept {
-    auto const mark = hooks.relaxed(hooks[id].mark);
+  bool pass(Hooks hooks, entry_id id, hook& h, queue to, Note note) noexcept {
+    auto const mark = hooks.relaxed(h.mark);
     std::uint8_t const m = mark.load();
     if ((m & used) == 0 || left_ == 0) return false;
     --left_;
     mark.store(static_cast<std::uint8_t>(m & ~used));
     note(hooks.hash(id));
-    move(hooks, id, to);
+    move(hooks, id, h, to);
     return true;
   }
   template <class Hooks, class Note>
   void settle(Hooks hooks, Note note) noexcept {
     for (int i = 0; i != moves && sizes_[window] > window_target_ && main_size() < main_target_; ++i) {
       entry_id const last = queues_[window].back();
-      if (!pass(hooks, last, window, note)) move(hooks, last, probation);
+      hook& h = hooks[last];
+      if (!pass(hooks, last, h, window, note)) move(hooks, last, h, probation);
     }
     for (int i = 0; i != moves && too_many_kept(); ++i) demote(hooks, note);
   }
   template <class Hooks, class Note>
   void demote(Hooks hooks, Note note) noexcept {
     entry_id const last = queues_[kept].back();
-    if (!pass(hooks, last, kept, note)) move(hooks, last, probation);
+    hook& h = hooks[last];
+    if (!pass(hooks, last, h, kept, note)) move(hooks, last, h, probation);
   }
 
   template <class Hooks, class Note, class Admit>
@@ -170,9 +175,9 @@ class segments {
     entry_id const candidate = last_of_window(hooks, note);
     if (last == no_entry) return candidate;
     if (!admit(candidate, last)) return candidate;
-    hooks.relaxed(hooks[candidate].mark)
-        .store(static_cast<std::uint8_t>(hooks.relaxed(hooks[candidate].mark).load() & ~used));
-    move(hooks, candidate, probation);
+    hook& h = hooks[candidate];
+    hooks.relaxed(h.mark).store(static_cast<std::uint8_t>(hooks.relaxed(h.mark).load() & ~used));
+    move(hooks, candidate, h, probation);
     return last;
   }
   template <class Hooks, class Note>
@@ -180,7 +185,7 @@ class segments {
     for (;;) {
       entry_id const last = queues_[queues_[probation].empty() ? kept : probation].back();
       if (last == no_entry) return no_entry;
-      if (!pass(hooks, last, sizes_[window] < window_target_ ? window : kept, note)) return last;
+      if (!pass(hooks, last, hooks[last], sizes_[window] < window_target_ ? window : kept, note)) return last;
       if (too_many_kept()) demote(hooks, note);
     }
   }
@@ -193,7 +198,7 @@ class segments {
         entry_id const before = hooks[last].links.previous;
         return before == no_entry ? last : before;
       }
-      if (!pass(hooks, last, window, note)) return last;
+      if (!pass(hooks, last, hooks[last], window, note)) return last;
     }
   }
 
