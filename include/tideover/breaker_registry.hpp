@@ -5,6 +5,7 @@
 #include <tideover/circuit_breaker.hpp>
 #include <tideover/circuit_breaker_options.hpp>
 #include <tideover/config.hpp>
+#include <tideover/error.hpp>
 #include <tideover/policy/clock.hpp>
 #include <tideover/policy/eviction/lru.hpp>
 #include <tideover/policy/expiry/after_access.hpp>
@@ -12,9 +13,11 @@
 #include <tideover/policy/policy.hpp>
 #include <tideover/ttl_cache.hpp>
 
+#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -63,7 +66,7 @@ class breaker_registry {
     requires(std::is_invocable_r_v<breaker_options, F const&, Key const&>&&
                  std::constructible_from<breaker_type, breaker_options, P const&...>)
   explicit breaker_registry(F each, options o, P const&... policies)
-      : breakers_({.capacity = o.capacity, .ttl = o.idle_ttl}, clock_among(policies...)),
+      : breakers_({.capacity = (check(o), o.capacity), .ttl = o.idle_ttl}, clock_among(policies...)),
         make_([each, policies...](Key const& key) {
           breaker_options own = each(key);
           if constexpr (std::is_convertible_v<Key const&, std::string_view>) {
@@ -111,6 +114,16 @@ class breaker_registry {
   clock_type const& clock() const noexcept { return breakers_.clock(); }
 
  private:
+  static void check(options const& o) {
+    if (o.capacity < 1 || o.capacity > 4'000'000'000u) {
+      detail::raise_out_of_bounds("breaker_registry_options.capacity", std::to_string(o.capacity),
+                                  "between 1 and 4000000000");
+    }
+    if (o.idle_ttl <= std::chrono::nanoseconds(0)) {
+      detail::raise_out_of_bounds("breaker_registry_options.idle_ttl",
+                                  std::to_string(o.idle_ttl.count()).append(" ns"), "above 0 ns");
+    }
+  }
   template <class... P>
   static clock_type clock_among(P const&... policies) {
     return detail::take_policy<clock_type>(policies...);

@@ -181,7 +181,7 @@ TIDEOVER_COLD inline void check_pool_options(pool_options const& o) {
   time("check_timeout", o.check_timeout, 1, "above 0 ns");
   time("leak_after", o.leak_after, 0, "0 ns or more");
   if (!(o.lifetime_jitter >= 0 && o.lifetime_jitter <= 1)) {
-    refuse("lifetime_jitter", std::to_string(o.lifetime_jitter), "between 0 and 1");
+    refuse("lifetime_jitter", detail::text_of(o.lifetime_jitter), "between 0 and 1");
   }
 }
 

@@ -219,6 +219,16 @@ namespace detail {
 #endif
 }
 
+/// As few digits as say which number it is.
+TIDEOVER_COLD inline std::string text_of(double number) {
+  char text[32] = "";
+  for (int digits = 1; digits <= 17; ++digits) {
+    std::snprintf(text, sizeof text, "%.*g", digits, number);
+    if (std::strtod(text, nullptr) == number) break;
+  }
+  return text;
+}
+
 /// Bad input, named: "ttl_cache_options.capacity is 0; it must be between 1 and 4294967294".
 [[noreturn]] TIDEOVER_COLD inline void raise_out_of_bounds(std::string const& field, std::string const& value,
                                                            std::string const& bounds) {

@@ -80,7 +80,7 @@ class guarded_cache : public detail::guarded_parts<Key, T, Policies...>::guard_t
                                typename guard::backoff_type, typename guard::retryable_type>&&...)
   explicit guarded_cache(options o, P&&... policies)
       : guarded_cache(
-            made_of{}, o, detail::take_policy<typename guard::clock_type>(policies...),
+            made_of{}, (check(o), o), detail::take_policy<typename guard::clock_type>(policies...),
             std::tuple_cat(
                 detail::if_one_of<typename cache::eviction_type, typename cache::locking_type,
                                   typename cache::hashing_type, typename cache::weigher_type,
@@ -91,6 +91,12 @@ class guarded_cache : public detail::guarded_parts<Key, T, Policies...>::guard_t
                                   typename guard::backoff_type, typename guard::retryable_type,
                                   typename guard::locking_type, typename guard::hashing_type,
                                   typename guard::rng_type>(policies)...)) {}
+
+  /// Throws what the constructor would.
+  static void check(options const& o) {
+    cache::check(o.of_cache(), "guarded_cache_options");
+    guard::check(o.of_guard(), "guarded_cache_options");
+  }
 
  private:
   struct made_of {};

@@ -211,6 +211,31 @@ class stampede_guard {
 
   // ---- Making one -----------------------------------------------------------------------------------------
 
+  /// Throws what the constructor would, for whoever makes these options of his own, named `of`.
+  static void check(options const& o, char const* of = "stampede_guard_options") {
+    using std::to_string;
+    auto const refuse = [of](char const* field, std::string const& value, char const* bounds) {
+      detail::raise_out_of_bounds(std::string(of).append(".").append(field), value, bounds);
+    };
+    auto const not_negative = [&](char const* field, std::chrono::nanoseconds d) {
+      if (d < std::chrono::nanoseconds(0)) {
+        refuse(field, to_string(d.count()).append(" ns"), "0 ns or above");
+      }
+    };
+    not_negative("stale_while_revalidate", o.stale_while_revalidate);
+    not_negative("stale_if_error", o.stale_if_error);
+    not_negative("negative_ttl", o.negative_ttl);
+    if (!(o.ttl_jitter >= 0.0 && o.ttl_jitter <= 0.5)) {  // NaN fails every comparison
+      refuse("ttl_jitter", detail::text_of(o.ttl_jitter), "between 0.0 and 0.5");
+    }
+    if (o.max_waiters > 4'000'000'000u) {
+      refuse("max_waiters", to_string(o.max_waiters), "between 0 and 4000000000");
+    }
+    if (o.max_failing < 1 || o.max_failing > 4'000'000'000u) {
+      refuse("max_failing", to_string(o.max_failing), "between 1 and 4000000000");
+    }
+  }
+
   /// What the store is made of, the options, `({}, {})` for the defaults of both, then objects of the
   /// policies named above that have state, in any order. Throws `error` (errc::invalid_argument) naming
   /// field, value and bounds.
@@ -480,31 +505,6 @@ class stampede_guard {
 
   // ---- Small parts ----------------------------------------------------------------------------------------
 
-  static void check(options const& o) {
-    using std::to_string;
-    auto const not_negative = [](char const* field, std::chrono::nanoseconds d) {
-      if (d < std::chrono::nanoseconds(0)) {
-        detail::raise_out_of_bounds(std::string("stampede_guard_options.").append(field),
-                                    to_string(d.count()).append(" ns"), "0 ns or above");
-      }
-    };
-    not_negative("stale_while_revalidate", o.stale_while_revalidate);
-    not_negative("stale_if_error", o.stale_if_error);
-    not_negative("negative_ttl", o.negative_ttl);
-    if (!(o.ttl_jitter >= 0.0 && o.ttl_jitter <= 0.5)) {  // NaN fails every comparison
-      detail::raise_out_of_bounds("stampede_guard_options.ttl_jitter", to_string(o.ttl_jitter),
-                                  "between 0.0 and 0.5");
-    }
-    if (o.max_waiters > 4'000'000'000u) {
-      detail::raise_out_of_bounds("stampede_guard_options.max_waiters", to_string(o.max_waiters),
-                                  "between 0 and 4000000000");
-    }
-    if (o.max_failing < 1 || o.max_failing > 4'000'000'000u) {
-      detail::raise_out_of_bounds("stampede_guard_options.max_failing", to_string(o.max_failing),
-                                  "between 1 and 4000000000");
-    }
-  }
-
   template <class Init>
   static Store make_store(Init&& init, [[maybe_unused]] clock_type const& clock) {
     if constexpr (std::is_reference_v<Store>) {
@@ -688,8 +688,7 @@ class stampede_guard {
         case course::give:
           return as_it_is(s, std::move(*seen), now_is);
         case course::rest:
-          if (now_is == age::stale) return instead_of(s, std::move(*seen), last);
-          return last;
+          return fall_back(s, seen, std::move(last), false);
         case course::full:
           return fall_back(s, seen, {.code = errc::queue_full}, true);
         case course::post:

@@ -158,6 +158,9 @@ class ttl_cache {
 
   // ---- Making one -----------------------------------------------------------------------------------------
 
+  /// Throws what the constructor would, for whoever makes these options of his own, named `of`.
+  static void check(options const& o, char const* of = "ttl_cache_options");
+
   /// The options, `({})` for the defaults, then objects of the policies named above that have state, in any
   /// order. Throws `error` (errc::invalid_argument) naming field, value and bounds.
   template <class... P>
@@ -462,8 +465,7 @@ class ttl_cache {
   template <class Visitor>
   struct visiting;
 
-  static void check(options const& o);
-  static void check_max_weight(char const* field, std::size_t max_weight);
+  static void check_max_weight(std::string const& field, std::size_t max_weight);
   static std::string capacity_bounds(std::size_t least);
   static std::size_t shards_for(std::size_t capacity) noexcept;
   shard_type* make_shards(eviction_type const& eviction);
@@ -678,41 +680,41 @@ void ttl_cache<Key, Value, Policies...>::unmake(shard_type* shards, std::size_t 
 }
 
 template <class Key, class Value, class... Policies>
-void ttl_cache<Key, Value, Policies...>::check(options const& o) {
+void ttl_cache<Key, Value, Policies...>::check(options const& o, char const* of) {
   using std::to_string;
+  auto const refuse = [of](char const* field, std::string const& value, std::string const& bounds) {
+    detail::raise_out_of_bounds(std::string(of).append(".").append(field), value, bounds);
+  };
   if (o.capacity < 1 || o.capacity > most_entries) {
-    detail::raise_out_of_bounds("ttl_cache_options.capacity", to_string(o.capacity), capacity_bounds(1));
+    refuse("capacity", to_string(o.capacity), capacity_bounds(1));
   }
   if (expiry_type::expires && !gives_life && o.ttl <= std::chrono::nanoseconds(0)) {
-    detail::raise_out_of_bounds("ttl_cache_options.ttl", to_string(o.ttl.count()) + " ns", "above 0 ns");
+    refuse("ttl", to_string(o.ttl.count()) + " ns", "above 0 ns");
   }
   if (idles && o.idle_ttl <= std::chrono::nanoseconds(0)) {
-    detail::raise_out_of_bounds("ttl_cache_options.idle_ttl", to_string(o.idle_ttl.count()) + " ns",
-                                "above 0 ns with this expiry policy");
+    refuse("idle_ttl", to_string(o.idle_ttl.count()) + " ns", "above 0 ns with this expiry policy");
   }
   if (!idles && o.idle_ttl != std::chrono::nanoseconds(0)) {
-    detail::raise_out_of_bounds("ttl_cache_options.idle_ttl", to_string(o.idle_ttl.count()) + " ns",
-                                "0 ns with this expiry policy (see tideover::after_write_or_access)");
+    refuse("idle_ttl", to_string(o.idle_ttl.count()) + " ns",
+           "0 ns with this expiry policy (see tideover::after_write_or_access)");
   }
   if (o.negative_ttl < std::chrono::nanoseconds(0) ||
       (!remembers && o.negative_ttl != std::chrono::nanoseconds(0))) {
-    detail::raise_out_of_bounds("ttl_cache_options.negative_ttl", to_string(o.negative_ttl.count()) + " ns",
-                                remembers ? "0 ns (nothing is remembered) or above"
-                                          : "0 ns without a policy (see tideover::negative_results)");
+    refuse("negative_ttl", to_string(o.negative_ttl.count()) + " ns",
+           remembers ? "0 ns (nothing is remembered) or above"
+                     : "0 ns without a policy (see tideover::negative_results)");
   }
   if (!(o.ttl_jitter >= 0.0 && o.ttl_jitter <= 0.5)) {  // NaN fails every comparison
-    detail::raise_out_of_bounds("ttl_cache_options.ttl_jitter", to_string(o.ttl_jitter),
-                                "between 0.0 and 0.5");
+    refuse("ttl_jitter", detail::text_of(o.ttl_jitter), "between 0.0 and 0.5");
   }
-  if (weighs) check_max_weight("ttl_cache_options.max_weight", o.max_weight);
+  if (weighs) check_max_weight(std::string(of).append(".max_weight"), o.max_weight);
   if (!weighs && o.max_weight != 0) {
-    detail::raise_out_of_bounds("ttl_cache_options.max_weight", to_string(o.max_weight),
-                                "0 without a weigher (see tideover::weigh_by)");
+    refuse("max_weight", to_string(o.max_weight), "0 without a weigher (see tideover::weigh_by)");
   }
 }
 
 template <class Key, class Value, class... Policies>
-void ttl_cache<Key, Value, Policies...>::check_max_weight(char const* field, std::size_t max_weight) {
+void ttl_cache<Key, Value, Policies...>::check_max_weight(std::string const& field, std::size_t max_weight) {
   if (max_weight >= 1 && max_weight <= most_weight) return;
   detail::raise_out_of_bounds(field, std::to_string(max_weight),
                               "between 1 and " + std::to_string(most_weight) + " with a weigher");

@@ -172,7 +172,7 @@ TEST_CASE("bad options are refused with field, value and bounds") {
   says({.acquire_timeout = -1ns}, "pool_options.acquire_timeout is -1 ns; it must be 0 ns or more");
   says({.max_idle_time = -1ns}, "pool_options.max_idle_time is -1 ns");
   says({.max_lifetime = -1ns}, "pool_options.max_lifetime is -1 ns");
-  says({.lifetime_jitter = 1.5}, "pool_options.lifetime_jitter is 1.500000; it must be between 0 and 1");
+  says({.lifetime_jitter = 1.5}, "pool_options.lifetime_jitter is 1.5; it must be between 0 and 1");
   says({.lifetime_jitter = std::numeric_limits<double>::quiet_NaN()}, "pool_options.lifetime_jitter is nan");
   says({.health_check_interval = -1ns}, "pool_options.health_check_interval is -1 ns");
   says({.max_connecting = 0}, "pool_options.max_connecting is 0; it must be 1 or more");

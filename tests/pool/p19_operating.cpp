@@ -123,6 +123,26 @@ TEMPLATE_TEST_CASE("P21: a lease that is held too long is told once, and once wh
   CHECK(t.log.take(pool_event_kind::leak)[1].tag == nullptr);
 }
 
+TEST_CASE("P21: a leak that nobody has looked for is told when it comes back") {
+  watchdog const guard("P21");
+  by_hand<> t({.max_size = 2, .leak_after = 10s});
+  auto a = t.pool.acquire(), b = t.pool.acquire();
+  t.clock.advance(10s);
+  a.release();
+  CHECK(t.log.take(pool_event_kind::leak).empty());  // exactly 10 s are allowed
+  t.clock.advance(1s);
+  b.release();
+  auto const leaks = t.log.take(pool_event_kind::leak), recovered = t.log.take(pool_event_kind::recovered);
+  REQUIRE(leaks.size() == 1);
+  REQUIRE(recovered.size() == 1);
+  CHECK(leaks[0].id == 2);
+  CHECK(leaks[0].held == 11s);
+  CHECK(recovered[0].held == 11s);
+  CHECK(t.pool.stats().leaks == 1);
+  t.pool.tick();
+  CHECK(t.log.take(pool_event_kind::leak).size() == 1);
+}
+
 TEST_CASE("P22: acquire_n gives all or none, and is not starved while it is first") {
   watchdog const guard("P22");
   by_hand<> t({.max_size = 4, .max_connecting = 4});

@@ -74,7 +74,9 @@ class guard_oracle {
       if (rests && usable) return as_it_is(*seen, a);
       if (rests) {
         ++counted.failed_fast;
-        return a == age::stale ? instead(*seen) : observation{failing->second.why, 0};
+        // As for who saw it fail.
+        bool const passes = failing->second.why != "lasting";
+        return a == age::stale && passes ? instead(*seen) : observation{failing->second.why, 0};
       }
       flight& mine = flights_.emplace_back(flight{next_id_++, key, generation_, a, false, false});
       ++counted.running;

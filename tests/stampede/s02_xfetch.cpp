@@ -34,7 +34,10 @@ bool refreshes(xfetch const& early, std::chrono::nanoseconds gap, std::chrono::n
 TEST_CASE("S2: beta 0 is never early, and draws nothing", "[S2]") {
   xfetch const never({.beta = 0.0});
   scripted_rng rng{u_is_least};
-  for (auto const gap : {1h, 0h, -1h}) CHECK_FALSE(never(soft - gap, soft, 1h, 10h, rng));
+  for (auto const gap : {std::chrono::nanoseconds(1h), 1ns})
+    CHECK_FALSE(never(soft - gap, soft, 1h, 10h, rng));
+  CHECK(never(soft, soft, 1h, 10h, rng));  // that is not early
+  CHECK(never(soft + 1h, soft, 1h, 10h, rng));
   CHECK(rng.draws == 0);
 }
 
@@ -152,7 +155,7 @@ TEST_CASE("S2: beta and max_early are checked at construction", "[S2]") {
     xfetch const wrong({.beta = -1.0});
     FAIL();
   } catch (tideover::error const& e) {
-    CHECK(std::string(e.what()).find("xfetch_options.beta is -1.000000; it must be finite and 0 or above") !=
+    CHECK(std::string(e.what()).find("xfetch_options.beta is -1; it must be finite and 0 or above") !=
           std::string::npos);
   }
 }

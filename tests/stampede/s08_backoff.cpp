@@ -77,6 +77,25 @@ TEST_CASE("S8: fresh and stale values are served while the key rests", "[S8]") {
   CHECK(o.asked == 4);
 }
 
+TEST_CASE("S4: S8: a failure that is not to be retried hides the stale value from all while the key rests",
+          "[S8]") {
+  manual_clock clock;
+  bool (*const passes)(tideover::failure const&) = [](tideover::failure const&) { return false; };
+  using strict = tideover::retryable_if<bool (*)(tideover::failure const&)>;
+  int_guard<tideover::no_early_refresh, constant, strict> guard(sized(10), usual(), clock, constant{1s},
+                                                                strict(passes));
+  origin o{clock};
+  guard.get_or_compute(1, std::ref(o));
+  o.fails = true;
+  clock.advance(16s);  // neither fresh nor to be revalidated
+  CHECK(!guard.try_serve(1, std::ref(o)));
+  CHECK(o.asked == 2);
+  auto const other = guard.try_serve(1, std::ref(o));
+  CHECK(!other);
+  CHECK(other.retry_after() == 1s);
+  CHECK(o.asked == 2);
+}
+
 namespace {
 /// Writes down how often it is asked, and by which attempt.
 struct noting_backoff {

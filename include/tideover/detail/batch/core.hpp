@@ -811,6 +811,8 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       batch_event event{.items = size};
       if constexpr (listens) event.trigger = b->trigger, event.attempt = machine_type::attempt(b);
       instant const began = at;
+      if (machine_.gave_up() && drop_given_up(b)) [[unlikely]]
+        return at;
       thread.in_hand = b;
       judgement j = call(b, size);
       thread.in_hand = nullptr;
@@ -870,6 +872,21 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       count_out();
       return at;
     }
+  }
+
+  /// Whether a shutdown has settled it since it was taken: then it is not sent.
+  TIDEOVER_COLD bool drop_given_up(block* b) noexcept {
+    effects e;
+    {
+      std::lock_guard lock(mutex_);
+      if (!b->abandoned) return false;
+      machine_.take_back(b, now(), e);
+      prepare(e);
+    }
+    finish(e);
+    dispose(b);
+    count_out();
+    return true;
   }
 
   /// If the sink ends its thread, that passes through here: the batch has failed, and what else may be sent

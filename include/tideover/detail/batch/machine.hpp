@@ -11,6 +11,7 @@
 #include <tideover/policy/overflow.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -317,6 +318,14 @@ class batch_machine {
   /// The items of this call of the sink, and how often it has seen them, this time included.
   static std::uint32_t range_end(block const* b) noexcept { return b->ranges[b->depth - 1].end; }
   static std::uint32_t attempt(block const* b) noexcept { return b->ranges[b->depth - 1].attempts + 1; }
+
+  /// Whether anything was given up; asked without the lock, to look at a batch with it.
+  bool gave_up() const noexcept { return gave_up_.load(std::memory_order_relaxed); }
+  /// Of a batch that was given up before its call.
+  template <class Now>
+  void take_back(block* b, Now&& now, effects& e) noexcept {
+    end(b, now, e);
+  }
 
   /// A call of the sink has ended. `delay`: before what is to be tried again.
   step settle(block* b, plan p, bool failed, std::chrono::nanoseconds delay, std::chrono::nanoseconds took,
@@ -1089,6 +1098,7 @@ class batch_machine {
   template <class Now>
   void give_up(Now&& now, effects& e) noexcept {
     static_cast<void>(now);
+    gave_up_.store(true, std::memory_order_relaxed);
     auto const settle_all = [&](block* b) {
       for (std::uint32_t i = b->begin; i != b->end; ++i) {
         settle_one(b, i, slot_state::shut_down, shut_down_outcome(), stats_.shut_down, e);
@@ -1203,6 +1213,7 @@ class batch_machine {
   std::size_t pending_bytes_ = 0;
   std::uint64_t flush_epoch_ = 0;
   bool closed_ = false;
+  std::atomic<bool> gave_up_{false};
   instant closing_at_ = instant::max();
 
   batch_list<block> open_{};  // by the time of their first item, and so of their deadlines

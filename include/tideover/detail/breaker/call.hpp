@@ -198,7 +198,7 @@ TIDEOVER_COLD inline void check_breaker_options(breaker_options const& o, bool s
     if (n < least || n > most) refuse(field, to_string(n), bounds);
   };
   auto const real = [&](char const* field, double x, bool good, char const* bounds) {
-    if (!good) refuse(field, to_string(x), bounds);  // NaN is never good: it fails every comparison
+    if (!good) refuse(field, text_of(x), bounds);  // NaN is never good: it fails every comparison
   };
   using std::chrono::nanoseconds;
   number("failure_threshold", o.failure_threshold, 1, 1'000'000'000, "between 1 and 1000000000");

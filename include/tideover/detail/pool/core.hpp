@@ -267,13 +267,17 @@ class pool_core final : public pool_home,
       }
     }
     std::int64_t since = pool_slot::not_leased;
+    bool overdue = false;
     if (fast_.watches.load(std::memory_order_relaxed)) {
       // Before it is back: whoever looks for leaks takes it for lent until then, and finds no time.
       since = s.leased_since.load(std::memory_order_relaxed);
       s.leased_since.store(pool_slot::not_leased, std::memory_order_relaxed);
+      // Nobody may have looked in the meantime; then it is told now.
+      overdue = since != pool_slot::not_leased && (clock_.precise_now() - instant{since}).count() >
+                                                      fast_.leak_after.load(std::memory_order_relaxed);
     }
     if constexpr (store_type::is_fast) {
-      if (how == pool_return::good) [[likely]] {
+      if (how == pool_return::good && !overdue) [[likely]] {
         instant const now = clock_.now();
         s.idle_since = now;
         s.proven = now;
@@ -520,6 +524,7 @@ class pool_core final : public pool_home,
     bool const watches = o.leak_after.count() > 0;
     if (watches && !fast_.watches.load(std::memory_order_relaxed)) machine_.forget_leases();
     fast_.watches.store(watches, std::memory_order_relaxed);
+    fast_.leak_after.store(o.leak_after.count(), std::memory_order_relaxed);
     fast_.connect_timeout.store(o.connect_timeout.count(), std::memory_order_relaxed);
     fast_.check_timeout.store(o.check_timeout.count(), std::memory_order_relaxed);
     fast_.patience.store(o.acquire_timeout.count(), std::memory_order_relaxed);
@@ -665,8 +670,8 @@ class pool_core final : public pool_home,
     std::shared_ptr<pool_core>
         last;  // of a pool that is gone, the last lease; dies after everything else here
     actions fx;
-    pool_event recovered{.kind = pool_event_kind::recovered};
-    bool was_leak = false;
+    pool_event leak{.kind = pool_event_kind::leak}, recovered{.kind = pool_event_kind::recovered};
+    bool was_leak = false, is_leak = false;
     {
       owner own(*this);
       // The precise time is for those who wait: it is they who have deadlines.
@@ -676,12 +681,20 @@ class pool_core final : public pool_home,
         if (since == pool_slot::not_leased) since = s.leased_since.load(std::memory_order_relaxed);
         recovered = leak_event(s, pool_event_kind::recovered, now - instant{since});
         s.leaked.store(false, std::memory_order_relaxed);
+      } else if (since != pool_slot::not_leased) {
+        auto const held = clock_.precise_now() - instant{since};
+        is_leak = was_leak = machine_.leaks_after(held);
+        if (is_leak) {
+          leak = leak_event(s, pool_event_kind::leak, held);
+          recovered = leak_event(s, pool_event_kind::recovered, held);
+        }
       }
       machine_.give_back(s, how == pool_return::broken, how == pool_return::doubtful, why, now, fx);
       plan(fx, caller::anybody);
       if (machine_.live() == 0) last.swap(orphan_);
     }
     carry_out(fx);
+    if (is_leak) tell(leak);
     if (was_leak) tell(recovered);
   }
 
@@ -1140,6 +1153,7 @@ class pool_core final : public pool_home,
     std::atomic<std::int64_t> connect_timeout{0};
     std::atomic<std::int64_t> check_timeout{0};
     std::atomic<bool> watches{false};
+    std::atomic<std::int64_t> leak_after{0};
   };
   inline static std::atomic<std::uint64_t> pools_made_{0};
 

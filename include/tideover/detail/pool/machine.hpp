@@ -377,6 +377,12 @@ class pool_machine {
     }
     return {};
   }
+  /// Of one that comes back and was not told: whether it is a leak, which is counted then.
+  bool leaks_after(std::chrono::nanoseconds held) noexcept {
+    if (o_.leak_after.count() <= 0 || held <= o_.leak_after) return false;
+    ++counts_.leaks;
+    return true;
+  }
   /// Leases from before leaks were looked for have no time.
   void forget_leases() noexcept {
     for (std::uint32_t i = 0; i < used_; ++i) {

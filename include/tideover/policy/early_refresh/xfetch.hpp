@@ -52,14 +52,13 @@ class xfetch {
   /// `xfetch({})` means the defaults; without this it might as well mean a copy of `xfetch()`.
   explicit xfetch(std::initializer_list<xfetch_options*>) noexcept {}
 
-  /// Whether to refresh at `now` a value that expires at `soft_expiry`; from then on it is always due, but
-  /// with `beta` 0. `delta` is what computing takes, negative or NaN counts as 0; `ttl` is the life that the
-  /// value was given. `rng()` gives 64 random bits; it is not asked when the gap is so wide that no draw
-  /// could say yes.
+  /// Whether to refresh at `now` a value that expires at `soft_expiry`; from then on it is always due, before
+  /// it never with `beta` 0. `delta` is what computing takes, negative or NaN counts as 0; `ttl` is the life
+  /// that the value was given. `rng()` gives 64 random bits; it is not asked when the gap is so wide that no
+  /// draw could say yes.
   template <class Rep, class Period, class Rng>
   bool operator()(instant now, instant soft_expiry, std::chrono::duration<Rep, Period> delta,
                   std::chrono::nanoseconds ttl, Rng& rng) const noexcept {
-    if (options_.beta == 0.0) return false;
     double const gap = static_cast<double>((soft_expiry - now).count());
     if (gap <= 0.0) return true;
     double const cost = std::chrono::duration<double, std::nano>(delta).count();
@@ -76,10 +75,10 @@ class xfetch {
   static void check(xfetch_options const& o) {
     // NaN fails every comparison.
     if (!(o.beta >= 0.0 && o.beta <= std::numeric_limits<double>::max())) {
-      detail::raise_out_of_bounds("xfetch_options.beta", std::to_string(o.beta), "finite and 0 or above");
+      detail::raise_out_of_bounds("xfetch_options.beta", detail::text_of(o.beta), "finite and 0 or above");
     }
     if (!(o.max_early >= 0.0 && o.max_early <= 1.0)) {
-      detail::raise_out_of_bounds("xfetch_options.max_early", std::to_string(o.max_early),
+      detail::raise_out_of_bounds("xfetch_options.max_early", detail::text_of(o.max_early),
                                   "between 0.0 and 1.0");
     }
   }
