@@ -71,7 +71,8 @@ using breaker_axes = axes<axis::trip, axis::open_duration, axis::recovery, axis:
 ///           while the caller's own deadline has passed, or its stop_token was triggered, says nothing.
 /// Stale     What was let through before the breaker changed says nothing of its present state: such a report
 ///           is counted as `stale` and changes nothing.
-/// Threads   All members may be called at once, but with `single_threaded`. No user function runs under a
+/// Time      Its clock may be set back by ten years; 26 years after it was made a breaker that opens stays
+/// so. Threads   All members may be called at once, but with `single_threaded`. No user function runs under a
 ///           lock; there is none.
 /// Throws    What the callable or the fallback throws; `error` (errc::circuit_open) from `call`, `acquire`.
 /// Cost      A call that passes a closed breaker: two loads more than the call itself; with a rate one atomic

@@ -385,7 +385,7 @@ class stampede_guard {
     auto&& found_by = lookup_key(key);
     auto&& wanted = as_key(found_by);
     return write(wanted, [&] {
-      std::chrono::nanoseconds const life = o.ttl ? *o.ttl : options_.ttl;
+      std::chrono::nanoseconds const life = o.ttl ? *o.ttl : own_ttl(table_.shard_of(hashing_(wanted)));
       if (life <= std::chrono::nanoseconds(0)) {
         erase_from_store(wanted);
         return false;

@@ -23,14 +23,14 @@ struct stampede_guard_options {
   std::chrono::nanoseconds stale_if_error = std::chrono::nanoseconds(0);
   /// How long at least a failure answers for a key that has no value, 0 or above; 0: only while it backs off.
   std::chrono::nanoseconds negative_ttl = std::chrono::nanoseconds(0);
-  /// Each TTL is shortened by a random share of up to this, 0.0 to 0.5, so that what was computed together
-  /// does not expire together.
+  /// `ttl` is shortened by a random share of up to this for each value, 0.0 to 0.5, so that what was computed
+  /// or put together does not expire together. A life that the call says is not.
   double ttl_jitter = 0.0;
   /// How many callers may wait for one computation, 0 to 4,000,000,000; more are told errc::queue_full at
   /// once, or given a stale value.
   std::size_t max_waiters = 100'000;
-  /// Of how many keys the last failure is remembered, 1 to 4,000,000,000; beyond that the oldest are
-  /// forgotten.
+  /// Of about how many keys the last failure is remembered, 1 to 4,000,000,000: each of up to 16 parts, to
+  /// which keys belong by their hash, has its share, one at least, and forgets the oldest beyond that.
   std::size_t max_failing = 10'000;
   /// A computation that takes a stop_token is told to stop when each caller that it runs for has given up: by
   /// its deadline or stop_token while waiting, by its stop_token while computing. Otherwise, and a refresh by

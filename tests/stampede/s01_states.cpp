@@ -80,7 +80,8 @@ TEST_CASE("S1: with ttl_jitter a TTL is shortened by a random share of up to tha
   plain_guard guard(sized(1000), o, clock);
   std::chrono::nanoseconds least = 1h, most = 0s;
   for (int key = 0; key < 500; ++key) {
-    guard.get_or_compute(key, [] { return 1; });
+    key % 2 == 0 ? static_cast<void>(guard.get_or_compute(key, [] { return 1; }))
+                 : static_cast<void>(guard.put(key, 1));
     auto const life = guard.store().get(key)->soft_expiry - clock.now();
     least = std::min(least, life);
     most = std::max(most, life);
@@ -89,6 +90,8 @@ TEST_CASE("S1: with ttl_jitter a TTL is shortened by a random share of up to tha
   CHECK(least < 5500ms);
   CHECK(most <= 10s);
   CHECK(most > 9500ms);
+  guard.put(1, 1, {.ttl = 7s});
+  CHECK(guard.store().get(1)->soft_expiry == clock.now() + 7s);
 }
 
 TEST_CASE("S1: options out of bounds are refused by name", "[S1]") {
