@@ -461,7 +461,8 @@ class alignas(cache_line) circuit_breaker {
     if (limits.stopped()) return call_outcome::ignored;
     if (limits.ours != instant::max() && clock_.precise_now() >= limits.ours) {
       if constexpr (!own_classifier) {
-        if (detail::failure_of(value).code == std::errc::operation_canceled) return call_outcome::failure;
+        // Not asked at all is another matter.
+        if (!detail::is_replaced(o, detail::failure_of(value))) return call_outcome::failure;
       }
       return o;
     }

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "batch/common.hpp"
+#include "support/gate.hpp"
 #include "support/watchdog.hpp"
 
 #include <atomic>
+#include <exception>
+#include <functional>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include <pthread.h>
 
@@ -71,4 +76,100 @@ TEST_CASE("B13: a sink that ends its thread has failed, and what is behind it is
   CHECK(events[0].failed == 2);
   CHECK(!events[0].cause);
   CHECK(b.shutdown(1h).delivered == 2);
+}
+
+TEST_CASE("B11: who made room for himself leaves what may be sent to the executor") {
+  tideover_test::watchdog const guard("a producer that leaves");
+  tideover::hand_driven desk;
+  auto const post = [&desk](tideover::task& work) { return desk.try_post(work); };
+  std::size_t calls = 0;
+  batch_processor<int, manual_clock, tideover::run_by<decltype(post)>> b(
+      [&](std::span<int>) {
+        // The executor comes while the one place in flight is taken, and goes again.
+        if (calls++ == 0) std::thread([&] { desk.tick(); }).join();
+      },
+      {.max_items = 1, .max_pending = 2, .max_block = 1h}, manual_clock(),
+      tideover::run_by<decltype(post)>(post));
+  auto first = b.add(1), second = b.add(2), third = b.add(3);
+  REQUIRE(third);
+  CHECK(first->wait().delivered());
+  while (desk.tick() != 0) {
+  }
+  CHECK(calls == 3);
+  CHECK(b.stats().pending == 0);
+}
+
+TEST_CASE("B11: who waits on the executor's only thread works again when others leave work behind") {
+  tideover_test::watchdog const guard("left to who waits");
+  tideover::owned_threads pool{1};
+  auto const post = [&pool](tideover::task& work) { return pool.try_post(work); };
+  manual_clock clock;
+  tideover_test::gate door;
+  {
+    batch_processor<int, manual_clock, tideover::run_by<decltype(post)>> b(
+        [&](std::span<int> batch) {
+          if (batch[0] == 1) door.pass();
+        },
+        {.max_items = 1, .max_pending = 2, .max_block = 1h}, clock, tideover::run_by<decltype(post)>(post));
+    std::atomic<int> step{0};
+    std::atomic<bool> accepted{false};
+    tideover::task work([&] {
+      step.wait(0);
+      accepted = b.add(5).has_value();
+      step = 2;
+      step.notify_all();
+    });
+    REQUIRE(pool.try_post(work));
+    REQUIRE(b.add(1));
+    REQUIRE(b.add(2));
+    // It runs the first batch for longer than it wanted to wait.
+    std::thread flusher([&] { b.flush(50ms); });
+    door.await_arrivals(1);
+    std::atomic<bool> went_ahead{false};
+    std::thread ahead([&] { went_ahead = b.add(4).has_value(); });
+    tideover_test::await([&] { return b.stats().blocked == 1; });
+    step = 1;
+    step.notify_all();
+    tideover_test::await([&] { return b.stats().blocked == 2; });
+    clock.advance(50ms);
+    door.open();
+    step.wait(1);
+    CHECK(accepted);
+    flusher.join();
+    ahead.join();
+    CHECK(went_ahead);
+    CHECK(b.shutdown(1h).delivered == 4);
+  }
+  pool.close();
+}
+
+namespace {
+struct asking_cause : std::exception {
+  explicit asking_cause(std::function<void()> f) : ask(std::move(f)) {}
+  asking_cause(asking_cause const&) = default;
+  ~asking_cause() override {
+    if (ask) ask();
+  }
+  std::function<void()> ask;
+};
+}  // namespace
+
+TEST_CASE("B20: what a sink gave as a cause dies without a lock") {
+  tideover_test::watchdog const guard("the end of a cause");
+  batch_processor<int, manual_clock>* self = nullptr;
+  std::atomic<int> asked{0};
+  batch_processor<int, manual_clock> b(
+      [&](std::span<int> batch) {
+        auto const cause =
+            std::make_exception_ptr(asking_cause([&] { asked += self->stats().pending == 0 ? 1 : 0; }));
+        return std::vector<outcome>(
+            batch.size(),
+            outcome(tideover::failure{.code = errc::sink_failed, .retry_after = {}, .cause = cause}));
+      },
+      {.max_items = 2}, manual_clock());
+  self = &b;
+  REQUIRE(b.add(1));  // nobody keeps a ticket
+  REQUIRE(b.add(2));
+  tideover_test::await([&] { return asked != 0; });
+  CHECK(b.stats().failed_by_sink == 2);
 }

@@ -212,6 +212,22 @@ TEST_CASE("E4: a rejection that comes wrapped is one: nothing was asked") {
   CHECK(!b.try_call([&] { return tideover::result<int>(why); }));
   CHECK(b.stats().ignored == 2);
   CHECK(b.call(wrapped, [](std::error_code code) { return code == errc::factory_error ? 7 : 0; }) == 7);
+  // However deep.
+  tideover::failure const deeper{.code = errc::computation_failed,
+                                 .cause = std::make_exception_ptr(tideover::error(why))};
+  auto const fallback = [](std::error_code) { return tideover::result<int>(8); };
+  CHECK(*b.call([&] { return tideover::result<int>(deeper); }, fallback) == 8);
+  CHECK(b.call([&]() -> int { throw tideover::error(deeper); }, [](std::error_code) { return 9; }) == 9);
+  CHECK(b.try_call([&] { return tideover::outcome(why); })->code() == errc::factory_error);
+  CHECK(b.stats().ignored == 6);
+  CHECK(b.state() == breaker_state::closed);
+  // A time-out is one, whatever cut it short further in.
+  breaker strict({.failure_threshold = 1}, manual_clock());
+  tideover::failure const late{.code = errc::timed_out,
+                               .cause = std::make_exception_ptr(
+                                   std::system_error(std::make_error_code(std::errc::operation_canceled)))};
+  CHECK(!strict.try_call([&] { return tideover::result<int>(late); }));
+  CHECK(strict.state() == breaker_state::open);
   auto const broken = [&]() -> int { throw tideover::error(tideover::failure{.code = errc::factory_error}); };
   CHECK_THROWS_AS(b.call(broken), tideover::error);
   CHECK(b.state() == breaker_state::open);

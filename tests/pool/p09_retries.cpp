@@ -149,6 +149,21 @@ TEST_CASE("P12: a server that is down and no backoff end neither the stack nor a
   CHECK(home->attempts >= 100'000);
 }
 
+TEST_CASE("P16: with an executor that runs inline, a failed check is followed by a connect") {
+  watchdog const guard("a failed check");
+  auto const home = std::make_shared<back_end>();
+  manual_clock clock;
+  connection_pool<fake_factory, tideover::inline_run, manual_clock> pool(
+      fake_factory{home}, {.min_size = 1, .max_size = 4, .validate_after_idle = 1s}, clock);
+  REQUIRE(pool.stats().idle == 1);
+  clock.advance(5s);
+  home->on_check = [](int, deadline const&) { return false; };
+  CHECK(!pool.try_acquire());
+  CHECK(pool.stats().opening == 0);
+  CHECK(pool.stats().idle == 1);
+  CHECK(pool.try_acquire().has_value());
+}
+
 TEMPLATE_TEST_CASE("P28: a server that is down and no backoff: warm returns when its time has passed", "",
                    tideover::hand_driven, tideover::inline_run) {
   watchdog const guard("warming in vain");

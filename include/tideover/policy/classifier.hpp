@@ -36,6 +36,28 @@ inline bool is_rejection(std::error_code const& code) noexcept {
   return code == errc::circuit_open || code == errc::queue_full;
 }
 
+/// The same of what was thrown, however often it was wrapped.
+inline bool is_rejection(std::exception_ptr thrown) noexcept {
+#if TIDEOVER_EXCEPTIONS
+  while (thrown) {
+    std::exception_ptr inner;
+    try {
+      std::rethrow_exception(std::move(thrown));
+    } catch (error const& e) {
+      if (is_rejection(e.code())) return true;
+      inner = e.failure().cause;
+    } catch (std::system_error const& e) {
+      return is_rejection(e.code());
+    } catch (...) {
+    }
+    thrown = std::move(inner);
+  }
+#else
+  static_cast<void>(thrown);
+#endif
+  return false;
+}
+
 /// A classifier answers for exceptions; what it says of values is optional, and a value that it does not take
 /// is judged as `by_result` does. It runs on the thread of the call, without a lock, from many threads at
 /// once. If it throws, the outcome is `failure`, and the call's own end reaches the caller all the same.
@@ -79,7 +101,7 @@ struct by_result {
       return value ? call_outcome::success : of(value.error());
     } else if constexpr (std::is_same_v<T, outcome>) {
       if (value.delivered()) return call_outcome::success;
-      return value.code() ? of(value.code()) : (*this)(value.cause());
+      return of(failure{.code = value.code(), .retry_after = {}, .cause = value.cause()});
     } else if constexpr (std::is_same_v<T, std::error_code>) {
       return of(value);
     } else {
@@ -88,10 +110,12 @@ struct by_result {
   }
 
  private:
-  /// A failure may hold the exception that it stands for: then that decides.
+  /// What stands for an exception is judged as that; else the code decides, unless nobody was asked at all.
   call_outcome of(failure const& why) const {
-    if (why.cause) return (*this)(why.cause);
-    return why.code ? of(why.code) : call_outcome::failure;
+    bool const says = why.code && why.code != errc::computation_failed;
+    if (!says && why.cause) return (*this)(why.cause);
+    call_outcome const o = why.code ? of(why.code) : call_outcome::failure;
+    return o == call_outcome::failure && is_rejection(why.cause) ? call_outcome::ignored : o;
   }
 };
 

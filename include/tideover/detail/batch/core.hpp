@@ -104,6 +104,8 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
 
   static constexpr bool owns_threads = std::is_same_v<runner_type, owned_threads>;
   static constexpr bool driven = std::is_same_v<runner_type, hand_driven>;
+  /// With an executor, whose threads may be those that wait for room, these work meanwhile.
+  static constexpr bool waiters_help = !owns_threads && !driven;
   static constexpr bool simple = std::is_trivially_destructible_v<item_type> && !Types::dedupes;
   static constexpr bool listens = !std::is_same_v<typename Types::listener_type, silent>;
 
@@ -437,22 +439,28 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     auto const ring = [&] {
       std::lock_guard lock(waiting_);
       w.changed.notify_all();
+      ended_.notify_all();
     };
     std::stop_token const stop = until != nullptr ? until->stop : std::stop_token();
     std::stop_callback<decltype(ring)> const on_stop(stop, ring);
     for (;;) {
-      // With an executor, whose threads may be those that wait here, this one works meanwhile.
       instant wake = last;
-      if constexpr (!owns_threads && !driven) {
+      std::uint64_t turn = 0;
+      if constexpr (waiters_help) {
+        {
+          std::lock_guard lock(waiting_);
+          turn = turn_;
+        }
         // Who is in the queue cannot leave it without a word: here a sink may not end its thread.
         auto const works = [&]() noexcept { return run_next(); };
         while (!over(w, stop, last) && works()) {
         }
+        if (over(w, stop, last)) look_again();  // what it leaves is somebody else's
         wake = std::min(last, next_deadline());
       }
       std::unique_lock lock(waiting_);
-      while (!w.answered && !stop.stop_requested() && time() < wake) {
-        clock_.wait_until(w.changed, lock, wake);
+      while (!w.answered && !stop.stop_requested() && time() < wake && !(waiters_help && turn_ != turn)) {
+        clock_.wait_until(waiters_help ? ended_ : w.changed, lock, wake);
       }
       if (w.answered) return answer_of(w, place);
       if (stop.stop_requested() || time() >= last) break;
@@ -746,6 +754,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
       std::lock_guard lock(mutex_);
       machine_.tick(time(), e);
       e.sendable = true;
+      if (machine_.sendable()) e.settled = true;  // the executor's threads may be those that wait
       prepare(e);
     }
     finish(e);
@@ -825,7 +834,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
         std::lock_guard lock(mutex_);
         s = machine_.settle(b, j.what, j.failed, j.delay, at - began, at, e);
         if constexpr (GoesOn && simple)
-          over = s == step::done && e.callbacks.first == nullptr && !b->somebody_waits();
+          over = s == step::done && e.callbacks.first == nullptr && !b->has_results && !b->somebody_waits();
         if (over) {
           // Nobody's function is run here: such items have no destructor, and nothing is to be told.
           b->clear();
@@ -1053,8 +1062,8 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
   void finish(effects& e) noexcept {
     while (e.any()) {
       if (e.woken != nullptr) wake_up(e);
-      if (e.post) post();
       if (e.answered.first != nullptr || e.settled) tell_waiters(e);
+      if (e.post) post();  // an executor may run it here
       if (e.callbacks.first != nullptr) call_back(e);
       if (std::exchange(e.counted, false)) count_told();
       while (block* const b = e.spent.pop_front()) dispose(b);
@@ -1082,6 +1091,7 @@ class batch_core : public std::enable_shared_from_this<batch_core<Types>> {
     while (waiter* const w = e.answered.pop_front()) {
       w->answered = true;
       w->changed.notify_one();
+      if constexpr (waiters_help) ended_.notify_all();
     }
     if (e.settled) {
       ++turn_;

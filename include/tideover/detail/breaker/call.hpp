@@ -156,7 +156,7 @@ failure failure_of(T const& value) {
 /// Whether a fallback stands in for a call that came to this end.
 inline bool is_replaced(call_outcome o, failure const& why) noexcept {
   if (o != call_outcome::ignored) return o == call_outcome::failure;
-  return is_rejection(why.code) || (why.cause && is_rejection(failure_of(why.cause).code));
+  return is_rejection(why.code) || is_rejection(why.cause);
 }
 
 /// Random numbers for many threads: each draw is made by a generator of its own, whose seed is drawn once and

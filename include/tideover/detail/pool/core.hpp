@@ -216,7 +216,6 @@ class pool_core final : public pool_home,
     w.want = want;
     w.deadline = until(now);
     std::chrono::nanoseconds retry_after{0};
-    bool refused = false;
     if (stop.stop_requested()) {
       w.at_once = errc::cancelled;
     } else if constexpr (guard_type::guards) {
@@ -224,7 +223,7 @@ class pool_core final : public pool_home,
         auto const permit = guard_.try_acquire();
         if (!permit) {
           w.at_once = errc::factory_error;
-          refused = true;
+          w.not_asked = true;
           if constexpr (requires { permit.retry_after(); }) retry_after = permit.retry_after();
         }
       }
@@ -253,7 +252,7 @@ class pool_core final : public pool_home,
       }
       return &machine_.slots()[w.slots];
     }
-    return why_not(w.refused, retry_after, refused);
+    return why_not(w, retry_after);
   }
 
   // ---- Giving back ----------------------------------------------------------------------------------------
@@ -571,11 +570,13 @@ class pool_core final : public pool_home,
     run([&](actions& fx, instant now) { cancelled = machine_.cancel(w, errc::cancelled, now, fx); });
     if (cancelled) w.tell();
   }
-  failure why_not(errc why, std::chrono::nanoseconds retry_after, bool refused) {
-    failure f{.code = why, .retry_after = retry_after};
-    if (why == errc::timed_out || why == errc::factory_error) {
+  failure why_not(pool_waiter const& w, std::chrono::nanoseconds retry_after) {
+    failure f{.code = w.refused, .retry_after = retry_after};
+    if (w.not_asked) {
+      f.cause = not_asked();
+    } else if (w.refused == errc::timed_out || w.refused == errc::factory_error) {
       owner own(*this);
-      f.cause = why == errc::factory_error && (refused || turned_away_) ? not_asked() : last_error_.cause;
+      f.cause = last_error_.cause;
     }
     return f;
   }
@@ -735,7 +736,6 @@ class pool_core final : public pool_home,
       owner own(*this);
       instant const now = clock_.precise_now();
       auto const retry_after = why.retry_after;
-      turned_away_ = refused;
       if (made != nullptr) why = failure{};
       if (!refused) std::swap(last_error_, why);  // what was there dies outside of the lock
       if (made != nullptr) {
@@ -978,7 +978,9 @@ class pool_core final : public pool_home,
       // Openings first: who waits does the checks.
       pool_slot* s = core_->claim(true, false);
       if (s == nullptr) s = core_->claim(false, true);
-      if (s != nullptr && !core_->do_job(*s, nullptr)) {
+      // Of checks there is an end: each that fails costs its object.
+      bool const opens = s != nullptr && s->state == pool_slot_state::opening;
+      if (s != nullptr && !core_->do_job(*s, nullptr) && opens) {
         if (hiring* const asked_by = core_->hiring_here()) asked_by->failed = true;
       }
       working_ = here.below;
@@ -1176,7 +1178,6 @@ class pool_core final : public pool_home,
   std::stop_source stop_;
 
   failure last_error_;                 // these under the lock
-  bool turned_away_ = false;           // by a breaker, the last that was to be opened
   std::shared_ptr<pool_core> orphan_;  // itself, while leases outlive the pool
   std::size_t workers_ = 0;
   std::size_t idle_workers_ = 0;

@@ -138,7 +138,7 @@ class pool_machine {
     retry_at_ = now + (retry_after.count() > 0 ? retry_after : backoff_.delay(failures_, rng_));
     free_opening(s);
     free_unbegun(now);
-    if (opening_ == 0) tell_first(now, fx);
+    if (opening_ == 0) tell_first(now, fx, true);
     settle(now, fx);
   }
 
@@ -520,10 +520,11 @@ class pool_machine {
       if (it.deadline <= now) expire(it, fx);
     }
   }
-  void tell_first(instant now, pool_effects& fx) noexcept {
+  void tell_first(instant now, pool_effects& fx, bool not_asked = false) noexcept {
     pool_ticket* const t = first_live(now, fx);
     if (t == nullptr) return;
     unlink(*t);
+    t->not_asked = not_asked;
     refuse(*t, errc::factory_error, counts_.errored);
     fx.wake(*t);
   }

@@ -73,7 +73,8 @@ struct pool_ticket {
   errc at_once{};                 // what it is told if it cannot be served at once; none: it waits
   bool queued = false;
   bool granted = false;
-  errc refused{};  // else: why not
+  errc refused{};          // else: why not
+  bool not_asked = false;  // a breaker kept the factory from being asked
 };
 
 /// What a step of the machine asks of its shell.
