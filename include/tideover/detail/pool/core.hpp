@@ -265,32 +265,10 @@ class pool_core final : public pool_home,
         why = pool_close_reason::reset_failed;
       }
     }
-    std::int64_t since = pool_slot::not_leased;
-    bool overdue = false;
-    if (fast_.watches.load(std::memory_order_relaxed)) {
-      // Before it is back: whoever looks for leaks takes it for lent until then, and finds no time.
-      since = s.leased_since.load(std::memory_order_relaxed);
-      s.leased_since.store(pool_slot::not_leased, std::memory_order_relaxed);
-      // Nobody may have looked in the meantime; then it is told now.
-      overdue = since != pool_slot::not_leased && (clock_.precise_now() - instant{since}).count() >
-                                                      fast_.leak_after.load(std::memory_order_relaxed);
-    }
-    if constexpr (store_type::is_fast) {
-      if (how == pool_return::good && !overdue) [[likely]] {
-        instant const now = clock_.now();
-        s.idle_since = now;
-        s.proven = now;
-        // Each of these changes under the lock only, with the gate shut: put() fails if one does after this
-        // look.
-        if (machine_.store().try_put(machine_.slots(), s, [&] {
-              return now < s.expires_at && s.generation == fast_.generation.load(std::memory_order_relaxed) &&
-                     !s.leaked.load(std::memory_order_relaxed);
-            })) {
-          return;
-        }
-      }
-    }
-    give_back_slowly(s, how, why, since);
+    if (fast_.watches.load(std::memory_order_relaxed)) [[unlikely]]
+      return give_back_watched(s, how, why);
+    if (how == pool_return::good && put_back_quickly(s)) return;
+    give_back_slowly(s, how, why, pool_slot::not_leased);
   }
 
   // ---- Operating ------------------------------------------------------------------------------------------
@@ -663,6 +641,34 @@ class pool_core final : public pool_home,
       factory_.reset(object_in(s));
       return true;
     }
+  }
+  /// Without the lock, if nothing is to be done but that.
+  bool put_back_quickly(pool_slot& s) noexcept {
+    if constexpr (store_type::is_fast) {
+      instant const now = clock_.now();
+      s.idle_since = now;
+      s.proven = now;
+      // Each of these changes under the lock only, with the gate shut: put() fails if one does after this
+      // look.
+      return machine_.store().try_put(machine_.slots(), s, [&] {
+        return now < s.expires_at && s.generation == fast_.generation.load(std::memory_order_relaxed) &&
+               !s.leaked.load(std::memory_order_relaxed);
+      });
+    } else {
+      return static_cast<void>(s), false;
+    }
+  }
+  /// Where leaks are looked for.
+  [[gnu::noinline]] void give_back_watched(pool_slot& s, pool_return how, pool_close_reason why) noexcept {
+    // Before it is back: whoever looks for leaks takes it for lent until then, and finds no time.
+    std::int64_t const since = s.leased_since.load(std::memory_order_relaxed);
+    s.leased_since.store(pool_slot::not_leased, std::memory_order_relaxed);
+    // Nobody may have looked in the meantime; then it is told now.
+    bool const overdue =
+        since != pool_slot::not_leased &&
+        (clock_.precise_now() - instant{since}).count() > fast_.leak_after.load(std::memory_order_relaxed);
+    if (how == pool_return::good && !overdue && put_back_quickly(s)) return;
+    give_back_slowly(s, how, why, since);
   }
   [[gnu::noinline]] void give_back_slowly(pool_slot& s, pool_return how, pool_close_reason why,
                                           std::int64_t since) noexcept {
