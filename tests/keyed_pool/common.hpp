@@ -128,8 +128,8 @@ struct keyed_by_hand {
   pool_type pool;
 };
 
-/// Options without what the test did not ask for. What is being closed counts: hosts that one thread asks while
-/// another one leaves see both.
+/// Options without what the test did not ask for. What is being closed counts: hosts that one thread asks
+/// while another one leaves see both.
 inline keyed_pool_options plain(std::size_t max_size, std::size_t max_total) {
   return {.each = {.max_size = max_size,
                    .max_idle_time = 0s,
