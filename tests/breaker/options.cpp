@@ -42,8 +42,7 @@ TEST_CASE("bad options are refused with field, value and bounds") {
        "breaker_options.tolerated_failures is 1001; it must be between 0 and 1000");
   says({.probe_lease = -1ns}, "breaker_options.probe_lease is -1 ns");
   says({.ramp_over = 0ns}, "breaker_options.ramp_over is 0 ns");
-  says({.throttle_factor = 0.5},
-       "breaker_options.throttle_factor is 0.5; it must be between 1 and 1000");
+  says({.throttle_factor = 0.5}, "breaker_options.throttle_factor is 0.5; it must be between 1 and 1000");
   says({.throttle_most = 1.0}, "breaker_options.throttle_most is 1; it must be between 0 and 0.999");
   breaker_options const slow{.slow_after = 1s};
   CHECK(complaint<circuit_breaker<>>(slow).find("slow_after is 1000000000 ns; it must be 0 ns with this") !=
