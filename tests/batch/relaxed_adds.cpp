@@ -337,35 +337,6 @@ TEST_CASE("B20: relaxed bounds: callbacks and tickets of one thread go in one or
   CHECK(b.stats().pending == 2);
 }
 
-TEST_CASE("B21: relaxed bounds: an add beside a shutdown is drained or rejected") {
-  tideover_test::watchdog const guard("relaxed shutdown");
-  for (int round = 0; round != 30; ++round) {
-    std::atomic<std::uint64_t> delivered{0};
-    batch_processor<int, tideover::relaxed_bounds> b([&](std::span<int> batch) { delivered += batch.size(); },
-                                                     {.max_items = 90});
-    std::atomic<std::uint64_t> accepted{0};
-    std::vector<std::thread> adders;
-    for (int t = 0; t != 2; ++t) {
-      adders.emplace_back([&] {
-        for (;;) {
-          auto const r = b.add(1);
-          if (r)
-            ++accepted;
-          else if (r.code() == errc::closed)
-            return;
-        }
-      });
-    }
-    tideover_test::await([&] { return accepted > std::uint64_t(round * 10); });
-    auto const totals = b.shutdown(60s);
-    for (auto& t : adders) t.join();
-    CHECK(totals.accepted == accepted);
-    CHECK(totals.delivered == accepted);
-    CHECK(totals.pending == 0);
-    CHECK(delivered == accepted);
-  }
-}
-
 TEST_CASE("B21: relaxed bounds: what a shutdown does not wait for has failed, whoever added it") {
   recorder r;
   relaxed<> b(r.sink(), {.max_items = 100}, manual_clock());
