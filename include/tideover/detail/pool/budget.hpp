@@ -118,6 +118,20 @@ class pool_budget {
     return wanted > coming ? wanted - coming : 0;
   }
 
+  /// One object less, for a hungry member; false: none of them lacks one. `stays`: it keeps its place until
+  /// it is destroyed. Looked at and done in one, or two members would make room for one.
+  bool evict(bool stays) noexcept {
+    std::lock_guard lock(mutex_);
+    if (shortage() == 0) return false;
+    if (stays) {
+      leaving(true);
+    } else {
+      used_.store(used() - 1, std::memory_order_relaxed);
+    }
+    evicted_.fetch_add(1, std::memory_order_relaxed);
+    return true;
+  }
+
   /// Offers what is free. With no lock held.
   void dispatch() noexcept {
     while (hungry() != 0) {
@@ -152,10 +166,9 @@ class pool_budget {
         }
       }
       if (best == nullptr) return;
-      if (best->spare_one()) evicted_.fetch_add(1, std::memory_order_relaxed);
+      best->spare_one();
     }
   }
-  void count_eviction() noexcept { evicted_.fetch_add(1, std::memory_order_relaxed); }
 
   std::size_t limit() const noexcept { return limit_; }
   std::size_t used() const noexcept { return used_.load(std::memory_order_relaxed); }

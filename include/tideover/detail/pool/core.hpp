@@ -473,7 +473,7 @@ class pool_core final : public pool_home,
     if constexpr (budget_type::limited) {
       pool_budget& all = machine_.budget().all();
       all.dispatch();
-      if (fx.starves) all.make_room();
+      if (fx.starves || fx.spares) all.make_room();
     }
     if (fx.changed) tell_watchers();
     if (fx.signal) signal();

@@ -284,7 +284,9 @@ class pool_machine {
     return oldest;
   }
   bool close_spare(pool_effects& fx) noexcept {
-    if (first_ != nullptr || store_.first() == no_slot) return false;
+    if (first_ != nullptr || store_.first() == no_slot || !budget_.all().evict(o_.count_closing))
+      return false;
+    given_ = true;
     close_oldest(1, pool_close_reason::evicted, fx);
     return true;
   }
@@ -487,10 +489,11 @@ class pool_machine {
     }
   }
   void make_room_for_others(pool_effects& fx) noexcept {
-    while (first_ == nullptr && store_.first() != no_slot && budget_.all().shortage() != 0) {
-      close_oldest(1, pool_close_reason::evicted, fx);
-      budget_.all().count_eviction();
+    // What has just come back is most likely all that is idle anywhere; else the oldest is to be looked for.
+    bool const back = std::exchange(came_back_, false);
+    while (back && close_spare(fx)) {
     }
+    fx.spares = first_ == nullptr && store_.first() != no_slot && budget_.all().shortage() != 0;
   }
 
   /// How many openings should be under way when those who wait lack so many objects. What they get counts for
@@ -618,11 +621,14 @@ class pool_machine {
       doom(s, why, fx);
     } else if (first_ == nullptr && live_ > o_.max_idle && idle() >= o_.max_idle) {
       doom(s, pool_close_reason::surplus, fx);
-    } else if constexpr (FromUse) {
-      s.idle_since = now;
-      store_.put(slots_, s);
     } else {
-      store_.put_by_age(slots_, s);
+      came_back_ = true;
+      if constexpr (FromUse) {
+        s.idle_since = now;
+        store_.put(slots_, s);
+      } else {
+        store_.put_by_age(slots_, s);
+      }
     }
     settle(now, fx);
   }
@@ -633,7 +639,9 @@ class pool_machine {
     --live_;
     fx.doom(box);
     if (o_.count_closing) {
-      if constexpr (budget_type::limited) budget_.all().leaving(true);
+      if constexpr (budget_type::limited) {
+        if (!std::exchange(given_, false)) budget_.all().leaving(true);
+      }
       box.slot = s.index;
       s.state = pool_slot_state::closing;
       ++closing_;
@@ -669,7 +677,9 @@ class pool_machine {
     s.state = pool_slot_state::absent;
     s.next.store(free_, std::memory_order_relaxed);
     free_ = s.index;
-    if constexpr (budget_type::limited) budget_.give();
+    if constexpr (budget_type::limited) {
+      if (!std::exchange(given_, false)) budget_.give();
+    }
   }
   void free_opening(pool_slot& s) noexcept {
     --opening_;
@@ -744,8 +754,10 @@ class pool_machine {
 
   [[no_unique_address]] budget_type budget_;
   instant retry_at_ = instant::min();
-  unsigned failures_ = 0;  // in a row
-  bool starved_ = false;   // the budget was the reason not to open one
+  unsigned failures_ = 0;   // in a row
+  bool starved_ = false;    // the budget was the reason not to open one
+  bool came_back_ = false;  // since it was settled last, an object
+  bool given_ = false;      // the place of what is closed next is another member's already
   bool closed_ = false;
   bool validates_ = true;
 };

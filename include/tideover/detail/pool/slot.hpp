@@ -85,6 +85,7 @@ struct pool_effects {
   pool_box* last_doomed = nullptr;
   std::size_t openings = 0;  // jobs that were added
   std::size_t checks = 0;
+  bool spares = false;  // something is idle that another member of the budget lacks
 
   void wake(pool_ticket& t) noexcept {
     t.next = nullptr;
