@@ -58,3 +58,12 @@ TEST_CASE("registry: options by key, a bad one where it is known, policies for a
   CHECK_THROWS_AS(shards.at(0), tideover::error);
   CHECK_THROWS_AS(hosts(breaker_options{.probes = 0}, clock), tideover::error);
 }
+
+TEST_CASE("bad options of a registry are refused under their own name") {
+  using Catch::Matchers::Contains;
+  using tideover::breaker_registry_options;
+  CHECK_THROWS_WITH(hosts({}, breaker_registry_options{.capacity = 0}, manual_clock()),
+                    Contains("breaker_registry_options.capacity is 0; it must be between 1 and 4000000000"));
+  CHECK_THROWS_WITH(hosts({}, breaker_registry_options{.idle_ttl = 0s}, manual_clock()),
+                    Contains("breaker_registry_options.idle_ttl is 0 ns; it must be above 0 ns"));
+}

@@ -125,3 +125,16 @@ TEST_CASE("S1: options out of bounds are refused by name", "[S1]") {
               "above") != std::string::npos);
   }
 }
+
+TEST_CASE("S1: a guarded cache names its own options when it refuses them", "[S1]") {
+  using guarded = tideover::guarded_cache<int, int>;
+  using Catch::Matchers::Contains;
+  CHECK_THROWS_WITH(guarded({.capacity = 0}), Contains("guarded_cache_options.capacity is 0; it must be"));
+  CHECK_THROWS_WITH(guarded({.ttl_jitter = 0.75}),
+                    Contains("guarded_cache_options.ttl_jitter is 0.75; it must be"));
+  CHECK_THROWS_WITH(guarded({.max_failing = 0}),
+                    Contains("guarded_cache_options.max_failing is 0; it must be"));
+  // As many digits as it takes to tell it from the bound.
+  CHECK_THROWS_WITH(guarded({.ttl_jitter = 0.50000000000000011}),
+                    Contains("ttl_jitter is 0.5000000000000001;"));
+}

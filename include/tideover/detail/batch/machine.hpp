@@ -319,7 +319,7 @@ class batch_machine {
   static std::uint32_t range_end(block const* b) noexcept { return b->ranges[b->depth - 1].end; }
   static std::uint32_t attempt(block const* b) noexcept { return b->ranges[b->depth - 1].attempts + 1; }
 
-  /// Whether anything was given up; asked without the lock, to look at a batch with it.
+  /// Whether anything was given up. Relaxed, without the lock: only a hint to look at a batch with it.
   bool gave_up() const noexcept { return gave_up_.load(std::memory_order_relaxed); }
   /// Of a batch that was given up before its call.
   template <class Now>
@@ -783,7 +783,7 @@ class batch_machine {
     }
   }
   /// `b`, if there is one, is the open batch of a stripe from here on, which may add to it as many items as
-  /// there is room for now, but for the one that fills it.
+  /// there is room for at this moment, but for the one that fills it.
   void leave_to(stripe& s, block* b) noexcept {
     s.open = b;
     s.stop = 0;
