@@ -273,3 +273,18 @@ TEST_CASE("P8: one deadline over waiting and connecting; zero does not wait") {
   c.join();
   CHECK(c.why.code == errc::timed_out);
 }
+
+TEST_CASE("P5: what is idle is lent at once; deadlines and tokens end a wait") {
+  watchdog const guard("P5");
+  by_hand<> t({.max_size = 1});
+  CHECK(!t.pool.try_acquire());  // nobody connects for a caller who does not wait
+  CHECK(!t.pool.try_acquire_for(0s));
+  CHECK(t.home->made == 0);
+  REQUIRE(t.pool.warm(1, 1s) == 1);
+  std::stop_source stop;
+  stop.request_stop();
+  CHECK(t.pool.try_acquire_until({t.clock.now() - 1s, {}}).has_value());
+  CHECK(t.pool.try_acquire_until({t.clock.now() + 1s, stop.get_token()}).has_value());
+  auto const held = t.pool.acquire();
+  CHECK(t.pool.try_acquire_until({t.clock.now() + 1s, stop.get_token()}).code() == errc::cancelled);
+}
