@@ -53,17 +53,21 @@ operation batch_add(std::string name) {
 }
 
 operation loader_hit() {
-  using loader = tideover::data_loader<key_type, value_type, standing_clock, tideover::seeded_hash>;
+  using store = cache<key_type, value_type>;
+  using loader = tideover::data_loader<key_type, value_type, standing_clock, tideover::cache_in<store>,
+                                       tideover::seeded_hash>;
   auto const values = [](std::span<key_type const> keys) {
     std::vector<value_type> all;
     for (auto const key : keys) all.push_back(value_of(key));
     return all;
   };
-  auto const l = std::make_shared<loader>(values, loader::options{.linger = 0ns}, tideover::seeded_hash(1));
+  auto const s = make<store>(entries + entries / 2);  // the loader's own would be seeded anew in each run
+  auto const l = std::make_shared<loader>(values, loader::options{.linger = 0ns}, tideover::cache_in(*s),
+                                          tideover::seeded_hash(1));
   auto const keys = some_keys(entries);
   keep(l->load_many(keys));
   return {"data_loader hit", "", entries, nothing,
-          [l, asked = shuffled(keys)] { each(asked, [&](key_type key) { keep(l->load(key)); }); }};
+          [s, l, asked = shuffled(keys)] { each(asked, [&](key_type key) { keep(l->load(key)); }); }};
 }
 
 struct connection {

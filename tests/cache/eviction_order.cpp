@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <random>
 #include <utility>
@@ -67,7 +68,9 @@ std::vector<entry_id> left_alone(std::vector<detail::listed_entry> const& all) {
 
 TEMPLATE_TEST_CASE("C13: a walk finds its way, whatever happens to the entries around it", "[C13]", lru,
                    fifo) {
-  std::mt19937_64 random(tideover_test::run_seed());
+  // The first ones had the walk go on at an entry that had moved, while it trusted one neighbour.
+  auto const seed = GENERATE(as<std::uint64_t>{}, 29u, 50u, 127u, 143u, 178u, tideover_test::run_seed());
+  std::mt19937_64 random(seed);
   std::vector<entry_id> oldest_first;
   for (entry_id id = 0; id != entries; id += 2) oldest_first.push_back(id);
   for (int changes = 0; changes <= 3000; changes = changes * 3 + 1) {
@@ -92,7 +95,7 @@ TEMPLATE_TEST_CASE("C13: a walk finds its way, whatever happens to the entries a
       walk.finish();
       std::vector<entry_id> expected = oldest_first;
       if (hottest) std::reverse(expected.begin(), expected.end());
-      INFO("changes " << changes << (hottest ? " hottest" : " coldest"));
+      INFO("seed " << seed << " changes " << changes << (hottest ? " hottest" : " coldest"));
       bool const in_order = left_alone(walk.result()) == expected;
       CHECK(in_order);
       CHECK(turns < 100);

@@ -80,6 +80,8 @@ class eviction_walk {
     ids.fill(no_entry);
     return ids;
   }
+  /// As many behind an entry are not there by chance.
+  static constexpr std::size_t certain = 8;
   static constexpr std::size_t no_limit = static_cast<std::size_t>(-1) / 4;
 
   void prune() {
@@ -145,25 +147,34 @@ class eviction_walk {
       }
     }
   }
-  /// Where to go on: at the one that was to be next, if one of the trail is behind it still; else after the
-  /// newest of the trail that is where it was. Entries that are used go to the front: so who stands at the
-  /// back has not moved, and who stands at the front may have.
+  /// Where to go on: at the one that was to be next, or after the newest of the trail, if it is where it was.
+  /// Who was used meanwhile has gone to the front, and has others behind it there; who was not has behind it
+  /// those of the trail that were not either, in their order.
   template <class Hooks, class IsThere>
   entry_id resume(eviction_queue const& q, Hooks hooks, IsThere is_there) noexcept {
+    std::size_t surest = 0, likely = 0;
+    for (std::size_t age = 0; age <= std::min(met_, at_once) && surest != certain; ++age) {
+      entry_id const id = met(age);
+      std::size_t const length = is_there(id) ? followers(hooks, id, age) : 0;
+      if (length > surest) surest = length, likely = age;
+    }
+    if (surest == 0) return first_of(q, hooks);
+    return likely == 0 ? ahead_ : after(q, hooks, met(likely));
+  }
+  /// The one that was met `age` turns ago; at 0 the one that is to be next.
+  entry_id met(std::size_t age) const noexcept { return age == 0 ? ahead_ : trail_[(met_ - age) % at_once]; }
+  /// How many stand behind an entry as they did when the walk came by, one after the other.
+  template <class Hooks>
+  std::size_t followers(Hooks hooks, entry_id id, std::size_t age) const noexcept {
     std::size_t const known = std::min(met_, at_once);
-    auto const met = [&](std::size_t back) noexcept { return trail_[(met_ - back) % at_once]; };
-    if (is_there(ahead_)) {
-      entry_id const behind = neighbour(hooks, ahead_, hottest_);
-      if (behind == no_entry && !hottest_) return ahead_;
-      if (behind != no_entry && std::find(trail_.begin(), trail_.end(), behind) != trail_.end())
-        return ahead_;
+    for (std::size_t n = 0; n != certain; ++n) {
+      id = neighbour(hooks, id, hottest_);
+      if (id == no_entry) return hottest_ ? n : certain;
+      do {
+        if (++age > known) return n;
+      } while (met(age) != id);
     }
-    for (std::size_t i = 1; i < known; ++i) {
-      if (is_there(met(i)) && neighbour(hooks, met(i), hottest_) == met(i + 1)) {
-        return after(q, hooks, met(i));
-      }
-    }
-    return first_of(q, hooks);
+    return certain;
   }
 
   std::size_t most_;
