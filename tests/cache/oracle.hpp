@@ -232,6 +232,8 @@ class oracle {
   verdict judge_set_capacity(std::size_t capacity, departures const& events) {
     options_.capacity = capacity;
     take_expired(events);
+    // Outdated ones may be come upon, some at once, after live ones have had to go.
+    freed_entries_ = outdated_now_.size();
     take_evicted(events);
     return conclude(events);
   }
@@ -462,7 +464,7 @@ class oracle {
   void judge_victim(departure const& victim) {
     // With weights an expired entry may be come upon among the victims only, after live ones have had to go.
     bool const too_much = rules_.weigh ? total_weight_ + freed_weight_ > options_.max_weight
-                                       : entries_.size() > options_.capacity;
+                                       : entries_.size() + freed_entries_ > options_.capacity;
     if (!too_much) blame("evicted although there was room: key " + std::to_string(victim.key));
     auto const found = entries_.find(victim.key);
     bool overdue = false;
@@ -506,6 +508,7 @@ class oracle {
     if (settled_ != events.size()) blame("the listener heard of a removal that this operation does not make");
     settled_ = 0;
     freed_weight_ = 0;
+    freed_entries_ = 0;
     return std::exchange(blame_, {});
   }
 
@@ -519,6 +522,7 @@ class oracle {
   std::uint64_t generation_ = 0;
   departures outdated_now_;
   std::size_t freed_weight_ = 0;
+  std::size_t freed_entries_ = 0;
   counts expected_;
   oracle_tally tally_;
   std::string blame_;
