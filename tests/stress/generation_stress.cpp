@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "support/catch.hpp"
 #include "support/environment.hpp"
+#include "support/stress_turns.hpp"
 #include "support/watchdog.hpp"
 
 #include <tideover/policy/clock.hpp>
@@ -68,9 +69,13 @@ TEMPLATE_TEST_CASE("new generations against everything else", "[stress]", one_sm
   counter stale{0}, crossed_computation{0}, crossed_put{0}, computed{0}, hit{0}, found_nothing{0},
       unexpected{0};
 
-  auto const worker = [&](std::uint64_t seed, std::size_t calls) {
+  tideover_test::stress_turns const go_on(tideover_test::number_from("TIDEOVER_STRESS_CALLS", 60'000), [&] {
+    auto const stats = cache.stats();
+    return crossed_computation > 0 && crossed_put > 0 && stats.coalesced > 0 && stats.discarded > 0;
+  });
+  auto const worker = [&](std::uint64_t seed) {
     std::mt19937_64 random(seed);
-    for (std::size_t i = 0; i < calls; ++i) {
+    for (std::size_t i = 0; go_on(i); ++i) {
       int const key = static_cast<int>(random() % keys);
       std::uint64_t const dice = random() % 100;
       try {
@@ -139,10 +144,9 @@ TEMPLATE_TEST_CASE("new generations against everything else", "[stress]", one_sm
       }
     }
   };
-  std::size_t const calls = tideover_test::number_from("TIDEOVER_STRESS_CALLS", 60'000);
   std::vector<std::thread> threads;
   for (std::uint64_t t = 0; t < 4; ++t)
-    threads.emplace_back([&, t] { worker(tideover_test::run_seed() + t, calls); });
+    threads.emplace_back([&, t] { worker(tideover_test::run_seed() + t); });
   for (std::thread& thread : threads) thread.join();
 
   CHECK(stale == 0);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "support/catch.hpp"
 #include "support/environment.hpp"
+#include "support/stress_turns.hpp"
 #include "support/watchdog.hpp"
 
 #include <tideover/policy/clock.hpp>
@@ -202,8 +203,10 @@ TEMPLATE_TEST_CASE("C9: one key, read without a lock, put, erased and computed: 
   std::uint64_t const seed = tideover_test::run_seed();
   seen_races seen;
   std::uint64_t discarded = 0;
-  std::size_t const rounds = std::max<std::size_t>(10, calls() / 1000);
-  for (std::size_t round = 0; round != rounds; ++round) {
+  tideover_test::stress_turns const go_on(std::max<std::size_t>(10, calls() / 1000), [&] {
+    return seen.absent > 0 && seen.overlapping > 0 && seen.computed > 0 && discarded > 0;
+  });
+  for (std::size_t round = 0; go_on(round); ++round) {
     tideover::manual_clock clock;
     hot_cache<TestType> cache({.capacity = 16, .ttl = 1h}, clock);
     CHECK(unexplained(play(cache, 1000, true, seed + round * 100, seen)) == 0);
@@ -220,8 +223,9 @@ TEMPLATE_TEST_CASE("C9: a key that is replaced again and again is never missed",
                    tideover::steered, tideover::sieve) {
   tideover_test::watchdog const dog("a key that is replaced", std::chrono::minutes(5));
   seen_races seen;
-  std::size_t const rounds = std::max<std::size_t>(10, calls() / 2000);
-  for (std::size_t round = 0; round != rounds; ++round) {
+  tideover_test::stress_turns const go_on(std::max<std::size_t>(10, calls() / 2000),
+                                          [&] { return seen.overlapping > 0; });
+  for (std::size_t round = 0; go_on(round); ++round) {
     tideover::manual_clock clock;
     hot_cache<TestType> cache({.capacity = 16, .ttl = 1h}, clock);
     CHECK(unexplained(play(cache, 1000, false, tideover_test::run_seed() + round * 100, seen)) == 0);
@@ -236,9 +240,10 @@ TEST_CASE("C9: while the index grows and shrinks back, what is there is found", 
   tideover_test::watchdog const dog("growth", std::chrono::minutes(5));
   constexpr int kept = 64;
   constexpr std::size_t large = 6000;
-  std::size_t const rounds = std::max<std::size_t>(4, calls() / 4000);
   std::atomic<std::size_t> missed{0}, wrong{0}, read_while_growing{0};
-  for (std::size_t round = 0; round != rounds; ++round) {
+  tideover_test::stress_turns const go_on(std::max<std::size_t>(4, calls() / 4000),
+                                          [&] { return read_while_growing > 0; });
+  for (std::size_t round = 0; go_on(round); ++round) {
     // Expected are few, so the index begins small.
     tideover::ttl_cache<int, std::string, tideover::steered, tideover::sharded<1>> cache(
         {.capacity = kept * 2, .ttl = 1h});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "support/catch.hpp"
 #include "support/environment.hpp"
+#include "support/stress_turns.hpp"
 #include "support/watchdog.hpp"
 
 #include <tideover/policy/clock.hpp>
@@ -71,10 +72,14 @@ TEMPLATE_TEST_CASE("tags are erased against everything else", "[stress]", one_sm
       unexpected{0};
   std::atomic<std::uint64_t> erasures{0};
 
-  auto const worker = [&](int self, std::uint64_t seed, std::size_t calls) {
+  tideover_test::stress_turns const go_on(tideover_test::number_from("TIDEOVER_STRESS_CALLS", 60'000), [&] {
+    auto const stats = cache.stats();
+    return crossed_computation > 0 && crossed_put > 0 && stats.coalesced > 0 && stats.discarded > 0;
+  });
+  auto const worker = [&](int self, std::uint64_t seed) {
     std::mt19937_64 random(seed);
     std::string const own_tag = "worker " + std::to_string(self);
-    for (std::size_t i = 0; i < calls; ++i) {
+    for (std::size_t i = 0; go_on(i); ++i) {
       int const key = static_cast<int>(random() % keys);
       auto const tenant = static_cast<std::size_t>(key % tenants);
       std::uint64_t const dice = random() % 100;
@@ -131,11 +136,9 @@ TEMPLATE_TEST_CASE("tags are erased against everything else", "[stress]", one_sm
       }
     }
   };
-  std::size_t const calls = tideover_test::number_from("TIDEOVER_STRESS_CALLS", 60'000);
   std::vector<std::thread> threads;
   for (int t = 0; t < workers; ++t) {
-    threads.emplace_back(
-        [&, t] { worker(t, tideover_test::run_seed() + static_cast<std::uint64_t>(t), calls); });
+    threads.emplace_back([&, t] { worker(t, tideover_test::run_seed() + static_cast<std::uint64_t>(t)); });
   }
   for (std::thread& thread : threads) thread.join();
 
