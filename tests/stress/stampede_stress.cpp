@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "support/catch.hpp"
 #include "support/environment.hpp"
+#include "support/stress_turns.hpp"
 #include "support/watchdog.hpp"
 
 #include <tideover/cached.hpp>
@@ -61,14 +62,16 @@ class stampede {
     std::vector<std::thread> crew;
     for (int w = 0; w < workers; ++w) {
       crew.emplace_back([this, calls, random = std::mt19937_64(seed + std::uint64_t(w))]() mutable {
-        for (std::size_t i = 0; i < calls; ++i) step(random);
+        for (std::size_t i = 0; i < calls; ++i, ++steps_) step(random);
         --working_;
       });
     }
-    // Time passes, also when all workers wait.
-    while (working_ != 0) {
-      clock_.advance(1ms);
-      std::this_thread::yield();
+    // Time passes while they work, not all at once when they get no processor, and also when all of them
+    // wait; now and then so much of it that what is stored may stand in for failures only.
+    for (int n = 1; working_ != 0; ++n) {
+      std::size_t const before = steps_;
+      for (int patience = 100; patience != 0 && steps_ == before; --patience) std::this_thread::yield();
+      clock_.advance(n % 64 == 0 ? 35ms : 1ms);
     }
     for (auto& t : crew) t.join();
     // Refreshes may be under way still.
@@ -260,6 +263,7 @@ class stampede {
   std::array<std::atomic<std::uint64_t>, keys> origin_{}, floor_{};
   std::array<std::mutex, keys> writing_;
   std::atomic<int> working_{workers};
+  std::atomic<std::size_t> steps_{0};
   guard_type guard_;
 };
 
@@ -267,11 +271,12 @@ template <class Executor>
 void everything(Executor executor, bool inline_refreshes) {
   std::size_t const calls = tideover_test::number_from("TIDEOVER_STRESS_CALLS", 60'000) / 4;
   stampede<Executor> t(std::move(executor));
-  t.run(calls, tideover_test::run_seed());
-  // What takes two threads at one instant may need some more of them on a machine that is busy.
-  for (std::uint64_t more = 1; more != 16 && t.stats().found_refreshed == 0; ++more) {
-    t.run(calls, tideover_test::run_seed() + 1000 * more);
-  }
+  tideover_test::stress_turns const go_on(1, [&] {
+    auto const s = t.stats();
+    return t.instead > 0 && t.revalidated > 0 && s.found_refreshed > 0 && s.failed_fast > 0 &&
+           s.computations.early > 0;
+  });
+  for (std::size_t turn = 0; go_on(turn); ++turn) t.run(calls, tideover_test::run_seed() + 1000 * turn);
   CHECK(t.stale == 0);
   CHECK(t.foreign == 0);
   CHECK(t.unexpected == 0);
