@@ -847,9 +847,9 @@ struct ttl_cache<Key, Value, Policies...>::tags_on_the_way {
   }
   tags_on_the_way(ttl_cache const& cache, Key const& key, Value const& value)
       : tags_on_the_way(cache, key, value, tag_list()) {}
-  /// Of a key under which there is nothing.
+  /// Of a key under which there is nothing: kept or not, those who called late want to know.
   tags_on_the_way(ttl_cache const& cache, Key const& key) {
-    if constexpr (remembers && has_tags && key_tagging_policy<tagging_type, Key>) {
+    if constexpr (has_tags && key_tagging_policy<tagging_type, Key>) {
       give(cache, cache.tagging_.tags_of(key));
     }
   }

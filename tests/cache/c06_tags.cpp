@@ -124,6 +124,29 @@ TEMPLATE_TEST_CASE("C8: who waited in vain, and then finds that there is nothing
   CHECK(adds_up(s));
 }
 
+TEMPLATE_TEST_CASE("C6: who calls after a tag was erased is not given that there was nothing before", "[C6]",
+                   tideover::values_only, tideover::negative_results) {
+  watchdog const dog("nothing before a tag was erased");
+  manual_clock clock;
+  int_cache<tideover::tagged_by<always_tagged>, TestType> cache(sized(100), clock);
+  gate door;
+  asking leader([&] {
+    return cache.get_or_compute(1, [&](int) { return door.pass(), std::optional<int>(); }).value_or(-1);
+  });
+  door.await_arrivals(1);
+  asking before(
+      [&] { return cache.get_or_compute(1, [](int) { return std::optional<int>(6); }).value_or(-1); });
+  await_joined(cache, 1);
+  cache.erase_tag("computed");
+  asking after(
+      [&] { return cache.get_or_compute(1, [](int) { return std::optional<int>(7); }).value_or(-1); });
+  await_joined(cache, 2);
+  door.open();
+  CHECK(leader.got().is(-1));
+  CHECK(before.got().is(-1));
+  CHECK(after.got().is(7));
+}
+
 TEST_CASE("C6: who calls after an erasure that the result does not have waits for it like everyone", "[C6]") {
   watchdog const dog("another tag erased while others wait");
   manual_clock clock;
