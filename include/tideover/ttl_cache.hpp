@@ -317,7 +317,7 @@ class ttl_cache {
   std::size_t erase_tag(std::string_view tag);
 
   /// Calls `f(Key const&, Value const&)` once for each live entry that is there all the while, in no order.
-  /// Not a use.
+  /// What expires or leaves before its turn comes is not shown. One lock for each entry. Not a use.
   template <class F>
     requires std::invocable<F&, Key const&, Value const&>
   void for_each(F f);
