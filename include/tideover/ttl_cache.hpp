@@ -317,7 +317,7 @@ class ttl_cache {
   std::size_t erase_tag(std::string_view tag);
 
   /// Calls `f(Key const&, Value const&)` once for each live entry that is there all the while, in no order.
-  /// Not a use.
+  /// What expires or leaves before its turn comes is not shown. One lock for each entry. Not a use.
   template <class F>
     requires std::invocable<F&, Key const&, Value const&>
   void for_each(F f);
@@ -847,9 +847,9 @@ struct ttl_cache<Key, Value, Policies...>::tags_on_the_way {
   }
   tags_on_the_way(ttl_cache const& cache, Key const& key, Value const& value)
       : tags_on_the_way(cache, key, value, tag_list()) {}
-  /// Of a key under which there is nothing.
+  /// Of a key under which there is nothing: kept or not, those who called late want to know.
   tags_on_the_way(ttl_cache const& cache, Key const& key) {
-    if constexpr (remembers && has_tags && key_tagging_policy<tagging_type, Key>) {
+    if constexpr (has_tags && key_tagging_policy<tagging_type, Key>) {
       give(cache, cache.tagging_.tags_of(key));
     }
   }
@@ -1357,12 +1357,16 @@ auto ttl_cache<Key, Value, Policies...>::obtain_with_lock(shard_type& s, std::ui
       bool const live = id != no_entry && !dead;
       if (live && s.is_nothing(id)) {
         if constexpr (Exit::may_be_nothing) {
-          count_nothing(s, id);
+          if (again) {  // the call has been counted
+            s.touch_nothing(id);
+          } else {
+            count_nothing(s, id);
+          }
           return Exit::template nothing<Read>();
         }
       } else if (live) {
         auto const count = [&]() noexcept {
-          if (again) return s.touch(expiry_, id, t);  // the call has been counted
+          if (again) return s.touch(expiry_, id, t);
           count_hit(s, id, t);
         };
         if constexpr (Read::under_lock) return copy_then<Exit>(s[id], read, count);
@@ -1845,37 +1849,30 @@ void ttl_cache<Key, Value, Policies...>::sweep_generations() noexcept {
 template <class Key, class Value, class... Policies>
 template <class F>
 void ttl_cache<Key, Value, Policies...>::for_each_pinned(F f) {
-  struct batch {
+  struct to_the_end {
     shard_type& shard;
-    std::array<entry_id, entries_per_lock> ids{};
-    std::size_t begin = 0;
-    std::size_t end = 0;
-    ~batch() {
-      while (begin != end) shard.unpin(ids[begin++], detail::departure::lazy);
-      shard.let_go_of_pending();  // what was erased from under us, all at once
-    }
+    ~to_the_end() { shard.let_go_of_pending(); }  // what was erased from under us, all at once
   };
   for (std::size_t i = 0; i != shard_count_; ++i) {
     shard_type& s = shards_[i];
-    // Entries keep their numbers while they are resident, so one that stays is met exactly once.
+    to_the_end const end{s};
+    // Entries keep their numbers while they are resident, so one that stays is met exactly once. One lock for
+    // each of them: `f` may take its time, and the next one's may be up meanwhile.
     for (entry_id next = 0, used = 1; next < used;) {
-      batch held{s};
+      entry_id found = no_entry;
       {
         instant const t = now();
         lock_type lock(s.mutex);
         s.catch_up();
         used = s.used();
-        for (entry_id const stop = std::min<entry_id>(used, next + entries_per_lock); next < stop; ++next) {
-          if (s[next].where != node_type::state::resident || s.is_nothing(next)) continue;
-          if (s.dead(expiry_, next, t)) continue;
-          s.pin(next);
-          held.ids[held.end++] = next;
+        for (std::size_t steps = entries_per_lock; steps != 0 && next < used && found == no_entry;
+             --steps, ++next) {
+          if (is_visible(s, next, t)) s.pin(found = next);
         }
       }
-      while (held.begin != held.end) {
-        pinned const hold(s, held.ids[held.begin++], detail::departure::lazy);
-        f(s, held.ids[held.begin - 1]);
-      }
+      if (found == no_entry) continue;
+      pinned const hold(s, found, detail::departure::lazy);
+      f(s, found);
     }
   }
 }
@@ -1999,10 +1996,11 @@ template <class Predicate>
     for_each_pinned([&](shard_type& s, entry_id id) {
       if (!std::invoke(predicate, std::as_const(s[id].key), std::as_const(s[id].value))) return;
       detail::removed_chain gone;
+      instant const t = now();
       {
         lock_type lock(s.mutex);
         s.catch_up();
-        if (s[id].where != node_type::state::resident || s.outdated(id)) return;  // it left while we asked
+        if (!is_visible(s, id, t)) return;  // it left while we asked
         s.unlink(id, removal_cause::erased, gone);
       }
       ++erased;

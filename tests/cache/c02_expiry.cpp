@@ -41,6 +41,50 @@ TEST_CASE("C2: for_each and erase_if do not see expired entries", "[C2]") {
   CHECK_FALSE(cache.contains(2));
 }
 
+TEMPLATE_TEST_CASE("C2: what expires or leaves while for_each and erase_if go on is not shown, nor erased",
+                   "[C2]", tideover::single_threaded, tideover::sharded<>) {
+  manual_clock clock;
+  int_cache<TestType> cache(sized(100), clock);
+  auto const fill = [&] {
+    for (int key = 0; key < 5; ++key) cache.put(key, key, living(10s));
+  };
+  int shown = 0;
+  fill();
+  SECTION("time passes") {
+    cache.for_each([&](int const& key, int const&) {
+      ++shown;
+      CHECK(cache.contains(key));
+      clock.advance(10s);
+    });
+    CHECK(shown == 1);
+  }
+  SECTION("all are erased, or disowned") {
+    bool const disown = GENERATE(false, true);
+    cache.for_each([&](int const& key, int const&) {
+      ++shown;
+      CHECK(cache.contains(key));
+      if (disown) {
+        cache.new_generation();
+      } else {
+        cache.clear();
+      }
+    });
+    CHECK(shown == 1);
+  }
+  SECTION("the predicate takes its time") {
+    CHECK(cache.erase_if([&](int const& key, int const&) {
+      ++shown;
+      CHECK(cache.contains(key));
+      clock.advance(6s);
+      return true;
+    }) == 1);
+    CHECK(shown == 2);  // and the second was expired when the answer came
+    CHECK(cache.stats().erased == 1);
+    CHECK(cache.maintain() == 4);
+    CHECK(cache.stats().expired == 4);
+  }
+}
+
 TEST_CASE("C2: a put may set the life of its own entry", "[C2]") {
   manual_clock clock;
   int_cache<> cache(sized(10, 60s), clock);

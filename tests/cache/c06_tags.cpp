@@ -2,8 +2,10 @@
 // What is computed while one of its tags is erased.
 #include "cache/computing.hpp"
 
+#include <tideover/policy/negative.hpp>
 #include <tideover/policy/tagging.hpp>
 
+#include <functional>
 #include <string>
 
 namespace {
@@ -67,6 +69,82 @@ TEST_CASE("C6: who waited before the tag was erased is given the result, who cal
   CHECK(before.got().is(5));
   CHECK(after.got().is(7));
   CHECK(cache.peek(1) == 7);
+}
+
+namespace {
+
+/// A manual_clock that does something each time a thread reads it, to be between two steps of a call.
+struct busy_clock : manual_clock {
+  static inline thread_local std::function<void()> at_each_look;
+  tideover::instant now() const noexcept {
+    if (at_each_look) at_each_look();
+    return manual_clock::now();
+  }
+};
+struct always_tagged {
+  tideover::tag_list operator()(int const&, int const&) const { return "computed"; }
+  tideover::tag_list operator()(int const&) const { return "computed"; }
+};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("C8: who waited in vain, and then finds that there is nothing, is counted once", "[C8]",
+                   tideover::sharded<>, tideover::one_mutex) {
+  watchdog const dog("nothing after a tag was erased");
+  auto options = sized(100);
+  options.negative_ttl = 1h;
+  tideover::ttl_cache<int, int, busy_clock, tideover::negative_results, tideover::tagged_by<always_tagged>,
+                      TestType>
+      cache(options);
+  auto const nothing = [](int) -> std::optional<int> { return std::nullopt; };
+  gate door;
+  asking leader(
+      [&] { return cache.get_or_compute(1, [&](int) { return door.pass(), nothing(1); }).value_or(-1); });
+  door.await_arrivals(1);
+  cache.erase_tag("computed");
+  asking after([&] {
+    // The second look is that of the second try: between the two, somebody computes.
+    int looks = 0;
+    busy_clock::at_each_look = [&] {
+      if (++looks == 2) cache.get_or_compute(1, nothing);
+    };
+    int const found = cache.get_or_compute(1, nothing).value_or(-1);
+    busy_clock::at_each_look = nullptr;
+    return found;
+  });
+  await_joined(cache, 1);
+  door.open();
+  CHECK(leader.got().is(-1));
+  CHECK(after.got().is(-1));
+  auto const s = cache.stats();
+  CHECK(s.gets == 3);
+  CHECK(s.misses == 3);
+  CHECK(s.negative_hits == 0);
+  CHECK(s.computations == 2);
+  CHECK(adds_up(s));
+}
+
+TEMPLATE_TEST_CASE("C6: who calls after a tag was erased is not given that there was nothing before", "[C6]",
+                   tideover::values_only, tideover::negative_results) {
+  watchdog const dog("nothing before a tag was erased");
+  manual_clock clock;
+  int_cache<tideover::tagged_by<always_tagged>, TestType> cache(sized(100), clock);
+  gate door;
+  asking leader([&] {
+    return cache.get_or_compute(1, [&](int) { return door.pass(), std::optional<int>(); }).value_or(-1);
+  });
+  door.await_arrivals(1);
+  asking before(
+      [&] { return cache.get_or_compute(1, [](int) { return std::optional<int>(6); }).value_or(-1); });
+  await_joined(cache, 1);
+  cache.erase_tag("computed");
+  asking after(
+      [&] { return cache.get_or_compute(1, [](int) { return std::optional<int>(7); }).value_or(-1); });
+  await_joined(cache, 2);
+  door.open();
+  CHECK(leader.got().is(-1));
+  CHECK(before.got().is(-1));
+  CHECK(after.got().is(7));
 }
 
 TEST_CASE("C6: who calls after an erasure that the result does not have waits for it like everyone", "[C6]") {
