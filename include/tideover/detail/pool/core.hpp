@@ -158,7 +158,7 @@ class pool_core final : public pool_home,
   /// Before `start`.
   void join(std::shared_ptr<pool_budget> budget) noexcept requires(budget_type::limited) {
     pool_budget& all = *budget;
-    machine_.budget().belongs_to(std::move(budget));
+    machine_.budget().belongs_to(std::move(budget), *this);
     all.join(*this);
   }
   instant oldest_spare() noexcept requires(budget_type::limited) {

@@ -171,7 +171,10 @@ class pool_machine {
   void destroyed(std::uint32_t index, instant now, pool_effects& fx) {
     --closing_;
     ++counts_.destroyed;
-    if constexpr (budget_type::limited) budget_.all().leaving(false);
+    if constexpr (budget_type::limited) {
+      budget_.all().end_leaving();
+      given_ = true;
+    }
     make_absent(slots_[index]);
     settle(now, fx);
   }
@@ -268,9 +271,8 @@ class pool_machine {
   budget_type& budget() noexcept { return budget_; }
   /// Somebody waits, and only the budget keeps it from opening one more.
   bool starves() const noexcept { return starved_ && first_ != nullptr && !closed_; }
-  /// It may open one more.
+  /// It was offered a place.
   void use_offer(instant now, pool_effects& fx) {
-    budget_.offer();
     settle(now, fx);
     budget_.decline();
   }
@@ -640,7 +642,7 @@ class pool_machine {
     fx.doom(box);
     if (o_.count_closing) {
       if constexpr (budget_type::limited) {
-        if (!std::exchange(given_, false)) budget_.all().leaving(true);
+        if (!std::exchange(given_, false)) budget_.all().begin_leaving();
       }
       box.slot = s.index;
       s.state = pool_slot_state::closing;
@@ -757,7 +759,7 @@ class pool_machine {
   unsigned failures_ = 0;   // in a row
   bool starved_ = false;    // the budget was the reason not to open one
   bool came_back_ = false;  // since it was settled last, an object
-  bool given_ = false;      // the place of what is closed next is another member's already
+  bool given_ = false;      // the place of what goes next is given back already
   bool closed_ = false;
   bool validates_ = true;
 };
