@@ -602,9 +602,9 @@ class pool_machine {
   /// A share of the lifetime between 1 - jitter and 1, so that those born together do not die together.
   std::chrono::nanoseconds life() noexcept {
     double const off = o_.lifetime_jitter * to_unit_interval(rng_());
-    double const left = static_cast<double>(o_.max_lifetime.count()) * (1.0 - off);
-    if (off <= 0) return o_.max_lifetime;
-    return std::chrono::nanoseconds(std::max<std::int64_t>(1, static_cast<std::int64_t>(left)));
+    // Rounded is what is taken off: what is left may be as much as there are numbers for, and round to more.
+    auto const less = static_cast<std::int64_t>(static_cast<double>(o_.max_lifetime.count()) * off);
+    return std::chrono::nanoseconds(std::max<std::int64_t>(1, o_.max_lifetime.count() - less));
   }
 
   /// Why an object may not be idle, if there is a reason.
