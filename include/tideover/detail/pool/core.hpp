@@ -221,6 +221,7 @@ class pool_core final : public pool_home,
     } else if constexpr (guard_type::guards) {
       if (w.deadline > now) {
         auto const permit = guard_.try_acquire();
+        w.let_through = static_cast<bool>(permit);
         if (!permit) {
           w.at_once = errc::factory_error;
           w.not_asked = true;

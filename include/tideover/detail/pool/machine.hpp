@@ -67,6 +67,8 @@ class pool_machine {
   /// Settles the ticket, or puts it into the queue.
   void acquire(pool_ticket& t, instant now, pool_effects& fx) {
     ++counts_.started;
+    // It may have been closed by hand, long before it said that it would let anybody through.
+    if (t.let_through && std::exchange(refused_, false)) retry_at_ = instant::min();
     enter(t, now, fx);
     settle(now, fx);
   }
@@ -109,6 +111,7 @@ class pool_machine {
     --opening_;
     ++live_;
     failures_ = 0;
+    refused_ = false;
     retry_at_ = instant::min();
     box.id = ++counts_.created;
     box.slot = s.index;
@@ -124,6 +127,7 @@ class pool_machine {
     ++counts_.open_failures;
     free_opening(s);
     if (had_time) {
+      refused_ = false;
       retry_at_ = now + backoff_.delay(failures_, rng_);
       if (failures_ < 63) ++failures_;
       free_unbegun(now);
@@ -135,6 +139,7 @@ class pool_machine {
   /// opening may serve him still.
   void open_refused(pool_slot& s, std::chrono::nanoseconds retry_after, instant now, pool_effects& fx) {
     ++counts_.open_failures;
+    refused_ = true;
     retry_at_ = now + (retry_after.count() > 0 ? retry_after : backoff_.delay(failures_, rng_));
     free_opening(s);
     free_unbegun(now);
@@ -757,6 +762,7 @@ class pool_machine {
   [[no_unique_address]] budget_type budget_;
   instant retry_at_ = instant::min();
   unsigned failures_ = 0;   // in a row
+  bool refused_ = false;    // it rests because a breaker said so
   bool starved_ = false;    // the budget was the reason not to open one
   bool came_back_ = false;  // since it was settled last, an object
   bool given_ = false;      // the place of what goes next is given back already
