@@ -167,6 +167,7 @@ namespace {
 
 /// A key of which the budget is told what the test says.
 struct puppet : tideover::detail::pool_member, std::enable_shared_from_this<puppet> {
+  virtual ~puppet() = default;
   instant spare_since() noexcept override { return instant::max(); }
   bool spare_one() noexcept override { return false; }
   void use_offer() noexcept override { on_offer(); }
