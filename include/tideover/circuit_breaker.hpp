@@ -271,6 +271,7 @@ class alignas(cache_line) circuit_breaker {
   template <bool Present, class T, int Which>
   using only_if = std::conditional_t<Present, T, detail::absent<Which>>;
   using began_type = only_if<sees_slow, instant, 1>;
+  static constexpr instant untimed = instant::min();  // when a call began that nobody will ask about
 
   struct entry {
     bool admitted;
@@ -421,7 +422,7 @@ class alignas(cache_line) circuit_breaker {
 
   began_type begin_call() const noexcept {
     if constexpr (sees_slow) {
-      if (slow_after_.load(std::memory_order_relaxed) == 0) return {};
+      if (slow_after_.load(std::memory_order_relaxed) == 0) return untimed;
       return clock_.precise_now();
     } else {
       return {};
@@ -430,7 +431,7 @@ class alignas(cache_line) circuit_breaker {
   bool was_slow(began_type began) const noexcept {
     if constexpr (sees_slow) {
       auto const slow_after = slow_after_.load(std::memory_order_relaxed);
-      if (slow_after == 0 || began == instant{}) return false;
+      if (slow_after == 0 || began == untimed) return false;
       return (clock_.precise_now() - began).count() >= slow_after;
     } else {
       return static_cast<void>(began), false;

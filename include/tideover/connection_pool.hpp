@@ -491,10 +491,12 @@ class connection_pool {
                                          boost::source_location const& at) {
     std::vector<lease_type> all;
     if (k == 0) return all;
-    std::size_t const most = current_options().max_size;
-    if (k > most) k = most + 1;  // refused there, and counted; and no vector is made for it
-    all.reserve(k <= most ? k : 0);
-    auto const taken = core_->take(static_cast<std::uint32_t>(k), until, stop, at);
+    // More than there may be now is refused there, and counted, even if there may be as many by then: no
+    // vector is made for it.
+    bool const possible = k <= current_options().max_size;
+    if (possible) all.reserve(k);
+    auto const taken =
+        core_->take(possible ? static_cast<std::uint32_t>(k) : detail::no_slot, until, stop, at);
     if (!taken) return taken.error();
     detail::pool_slot* s = *taken;
     for (std::size_t i = 0; i < k; ++i) {

@@ -59,6 +59,14 @@ TEST_CASE("E5: slow is as long as slow_after or longer; successes are counted by
   CHECK(c.stats().successes == 2);
 }
 
+TEST_CASE("E5: a call that began when the clock said zero may be slow as any other") {
+  manual_clock clock(instant{0});
+  circuit_breaker<manual_clock, tideover::failure_rate_in_last<10>> b({.min_calls = 10, .slow_after = 2s},
+                                                                      clock);
+  b.call([&] { clock.advance(2s); });
+  CHECK(b.stats().window_slow == 1);
+}
+
 TEST_CASE("E6: a clock that is set back counts as standing still: nothing waits longer than once more") {
   wayward_clock clock;
   circuit_breaker<wayward_clock> b({.failure_threshold = 1, .recovery_timeout = 5s, .call_timeout = 1s},

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "keyed_pool/common.hpp"
+#include "support/environment.hpp"
 
 #include <tideover/detail/pool/budget.hpp>
+#include <tideover/detail/pool/idle_store.hpp>
+#include <tideover/detail/pool/machine.hpp>
+#include <tideover/policy/backoff.hpp>
+#include <tideover/policy/rng.hpp>
 
 TEST_CASE("P29: never more objects than max_size of a key, nor than max_total of all") {
   keyed_by_hand<> t(plain(2, 3));
@@ -158,30 +163,140 @@ TEST_CASE("P29: keys that wait for a place get them in turn") {
   check_sums(t.pool.stats());
 }
 
+namespace {
+
+/// A key of which the budget is told what the test says.
+struct puppet : tideover::detail::pool_member, std::enable_shared_from_this<puppet> {
+  virtual ~puppet() = default;
+  instant spare_since() noexcept override { return instant::max(); }
+  bool spare_one() noexcept override { return false; }
+  void use_offer() noexcept override { on_offer(); }
+  std::shared_ptr<void> hold() noexcept override { return shared_from_this(); }
+  std::function<void()> on_offer = [this] { ++offers; };
+  int offers = 0;
+};
+
+}  // namespace
+
 TEST_CASE("P29: a newcomer does not take the place that another key waits for") {
-  struct key final : tideover::detail::pool_member, std::enable_shared_from_this<key> {
-    instant spare_since() noexcept override { return instant::max(); }
-    bool spare_one() noexcept override { return false; }
-    void use_offer() noexcept override { ++offers; }
-    std::shared_ptr<void> hold() noexcept override { return shared_from_this(); }
-    int offers = 0;
-  };
   tideover::detail::pool_budget budget(1, true);
-  auto const waits = std::make_shared<key>();
+  auto const waits = std::make_shared<puppet>(), other = std::make_shared<puppet>();
   budget.join(*waits);
-  REQUIRE(budget.take());
-  CHECK(!budget.take());
+  budget.join(*other);
+  REQUIRE(budget.take(*other));
+  CHECK(!budget.take(*waits));
   CHECK(budget.want(*waits, true));
   CHECK(!budget.want(*waits, true));
   budget.give();
-  CHECK(!budget.take());
+  CHECK(!budget.take(*other));
   budget.dispatch();
   CHECK(waits->offers == 1);
   CHECK(budget.used() == 1);
   CHECK(budget.hungry() == 0);
+  CHECK(!budget.take(*other));
+  CHECK(budget.take(*waits));  // that was his
+  CHECK(!budget.take(*waits));
   budget.give();
-  CHECK(budget.take());
+  CHECK(budget.take(*other));
   budget.leave(*waits);
+  budget.leave(*other);
+}
+
+TEST_CASE("P29: what a key does between the offer of a place and its use does not have room made again") {
+  namespace machinery = tideover::detail;
+  // As the pool of a key would have it, but that the test says what comes in between.
+  struct key final : puppet {
+    machinery::pool_machine<machinery::pool_stack_store,
+                            machinery::pool_rules<false, true, machinery::budget_share>, tideover::no_backoff,
+                            tideover::xoshiro>
+        machine{tideover::no_backoff{}, tideover::xoshiro{1}};
+  };
+  auto const budget = std::make_shared<machinery::pool_budget>(2, true);
+  auto const other = std::make_shared<puppet>();
+  auto const k = std::make_shared<key>();
+  budget->join(*other);
+  budget->join(*k);
+  REQUIRE(budget->take(*other));
+  REQUIRE(budget->take(*other));
+  auto& machine = k->machine;
+  machine.budget().belongs_to(budget, *k);
+  machine.configure(plain(2, 2).each);
+  instant const now{1};
+  machinery::pool_ticket first;
+  machinery::pool_effects fx;
+  machine.acquire(first, now, fx);
+  REQUIRE(machine.starves());
+  REQUIRE(budget->want(*k, true));
+  CHECK(budget->shortage() == 1);
+  bool asked_again = true, evicts = true;
+  std::size_t opening = 0;
+  SECTION("a step that does not settle") {
+    k->on_offer = [&] {
+      asked_again = budget->want(*k, machine.starves());
+      evicts = budget->evict(false);
+      machine.use_offer(now, fx);
+      opening = machine.opening();
+    };
+  }
+  SECTION("a step that does") {
+    k->on_offer = [&] {
+      machine.tick(now, fx);
+      opening = machine.opening();
+      asked_again = budget->want(*k, machine.starves());
+      evicts = budget->evict(false);
+      machine.use_offer(now, fx);
+    };
+  }
+  REQUIRE(budget->evict(false));  // of the other one
+  budget->dispatch();
+  CHECK(!asked_again);
+  CHECK(!evicts);
+  CHECK(opening == 1);
+  CHECK(machine.opening() == 1);
+  CHECK(budget->used() == 2);
+  CHECK(budget->evicted() == 1);
+  CHECK(!machine.starves());
+  // A second need is one.
+  machinery::pool_ticket second;
+  machine.acquire(second, now, fx);
+  CHECK(budget->want(*k, machine.starves()));
+  CHECK(budget->shortage() == 1);
+  machine.close(fx);
+  budget->leave(*k);
+  budget->leave(*other);
+}
+
+TEST_CASE("P29: a place is coming, or free, but never neither while its object is destroyed") {
+  tideover::detail::pool_budget budget(2, true);
+  auto const waits = std::make_shared<puppet>(), other = std::make_shared<puppet>();
+  waits->on_offer = [&] {
+    static_cast<void>(budget.take(*waits));
+    ++waits->offers;
+  };
+  budget.join(*waits);
+  budget.join(*other);
+  REQUIRE(budget.take(*other));
+  REQUIRE(budget.take(*other));
+  std::atomic<bool> over{false};
+  std::atomic<std::uint64_t> looks{0};
+  std::uint64_t evictions = 0;
+  std::thread looking([&] {
+    for (; !over; ++looks) evictions += budget.evict(false) ? 1u : 0u;
+  });
+  std::uint64_t const rounds = 20 * number_from("TIDEOVER_STRESS_CALLS", 20'000);
+  for (std::uint64_t i = 0; i < rounds || looks < rounds; ++i) {
+    budget.begin_leaving();
+    static_cast<void>(budget.want(*waits, true));
+    budget.end_leaving();
+    budget.dispatch();
+  }
+  over = true;
+  looking.join();
+  CHECK(evictions == 0);
+  CHECK(waits->offers > 0);
+  CHECK(budget.used() == 2);
+  budget.leave(*waits);
+  budget.leave(*other);
 }
 
 TEST_CASE("P29: who leaves is no longer hungry, and what was meant for him goes to the next") {

@@ -245,6 +245,25 @@ TEST_CASE("P13: while the breaker is open, acquires fail at once; a half-open on
   CHECK(pool.try_acquire_for(1h).has_value());
 }
 
+TEST_CASE("P13: a breaker that is closed by hand is believed before the time that it had named") {
+  watchdog const guard("P13", 30s);
+  manual_clock clock;
+  using breaker_type = tideover::circuit_breaker<manual_clock>;
+  breaker_type breaker({.failure_threshold = 2, .recovery_timeout = 1h}, clock);
+  auto home = std::make_shared<back_end>();
+  home->on_connect = [&](deadline const&) {
+    if (home->attempts <= 2) throw server_down();
+  };
+  connection_pool<fake_factory, tideover::fail_fast<breaker_type>, manual_clock, tideover::hand_driven,
+                  tideover::no_backoff>
+      pool(fake_factory{home}, {.max_size = 2}, clock, tideover::fail_fast(breaker));
+  CHECK(pool.try_acquire_for(2h).code() == errc::factory_error);
+  CHECK(pool.try_acquire_for(2h).code() == errc::factory_error);
+  CHECK(home->attempts == 2);
+  breaker.reset();
+  CHECK(pool.try_acquire_for(5s).has_value());
+}
+
 TEST_CASE("P13: whoever guards the acquire in turn sees that nothing was asked; the last error stays") {
   watchdog const guard("P13");
   manual_clock clock;

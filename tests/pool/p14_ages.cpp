@@ -33,6 +33,18 @@ TEST_CASE("P14: the end of an object is drawn at its birth, and it is not lent f
   CHECK(ends.size() > 25);
 }
 
+TEST_CASE("P14: a life as long as can be, less a share too small to tell, is as long") {
+  by_hand<> t({.min_size = 1,
+               .max_size = 1,
+               .max_idle_time = 0s,
+               .max_lifetime = std::chrono::nanoseconds::max(),
+               .lifetime_jitter = 1e-30,
+               .validate_after_idle = -1ns});
+  t.pool.tick();
+  t.clock.advance(100h);
+  CHECK(t.pool.acquire()->id == 1);
+}
+
 TEST_CASE("P14: the end is looked at when it comes back and at a tick; a lent object is left alone") {
   by_hand<> t({.max_size = 2, .max_idle_time = 0s, .max_lifetime = 10s, .lifetime_jitter = 0});
   auto a = t.pool.acquire();

@@ -195,6 +195,49 @@ TEST_CASE("P22: acquire_n gives all or none, and is not starved while it is firs
   check_sums(t.pool.stats());
 }
 
+namespace {
+
+/// A clock that does something when it is next asked for the precise time. Copies share one.
+class hooked_clock {
+ public:
+  using policy_axis = tideover::axis::clock;
+  instant now() const noexcept { return time_.now(); }
+  instant precise_now() const noexcept {
+    if (auto const f = std::exchange(*then_, nullptr)) f();
+    return time_.now();
+  }
+  template <class ConditionVariable, class Lock>
+  void wait_until(ConditionVariable& cv, Lock& lock, instant t) const {
+    time_.wait_until(cv, lock, t);
+  }
+  void then(std::function<void()> f) const { *then_ = std::move(f); }
+
+ private:
+  manual_clock time_;
+  std::shared_ptr<std::function<void()>> then_ = std::make_shared<std::function<void()>>();
+};
+
+}  // namespace
+
+TEST_CASE("P22: acquire_n gives all or none of what it was asked for, even if the pool grows that instant") {
+  hooked_clock const clock;
+  auto const home = std::make_shared<back_end>();
+  connection_pool<fake_factory, tideover::hand_driven, hooked_clock> pool(
+      fake_factory{home}, {.max_size = 2, .acquire_timeout = 1s, .max_connecting = 8}, clock);
+  auto const until = deadline::after(clock, 1s);
+  clock.then([&] { pool.resize(0, 8); });
+  {
+    auto const got = pool.try_acquire_n(5, until);
+    CHECK(pool.current_options().max_size == 8);
+    if (got) {
+      CHECK(got->size() == 5);
+    } else {
+      CHECK(got.error().code == errc::invalid_argument);
+    }
+  }
+  CHECK(pool.acquire_n(5).size() == 5);
+}
+
 TEST_CASE("P23: growing serves those who wait; shrinking closes idle ones first, then what comes back") {
   watchdog const guard("P23");
   by_hand<> t({.max_size = 1});

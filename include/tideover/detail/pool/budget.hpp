@@ -30,7 +30,7 @@ class pool_member {
   virtual instant spare_since() noexcept = 0;
   /// Closes that object, if there still is one that nobody of its own waits for.
   virtual bool spare_one() noexcept = 0;
-  /// It may open one more object; the budget has been charged for it.
+  /// A place was offered to it: a step of its own takes that, unless one has meanwhile, or gives it back.
   virtual void use_offer() noexcept = 0;
   virtual std::shared_ptr<void> hold() noexcept = 0;
 
@@ -45,6 +45,7 @@ class pool_member {
   pool_member* hungry_after_ = nullptr;
   std::uint64_t id_ = 0;  // 0: not a member
   bool hungry_ = false;
+  bool offered_ = false;  // a place is taken for it that it has not used yet; it is not hungry then
 };
 
 /// Counts the objects of all members. A member that somebody waits at, and that may not open one for lack of
@@ -73,8 +74,10 @@ class pool_budget {
     m.id_ = 0;
   }
 
-  bool take() noexcept {
+  /// A place for `m`: the one that it was offered, or one that nobody waits for.
+  bool take(pool_member& m) noexcept {
     std::lock_guard lock(mutex_);
+    if (std::exchange(m.offered_, false)) return true;
     if (first_hungry_ != nullptr || used() >= limit_) return false;
     used_.store(used() + 1, std::memory_order_relaxed);
     return true;
@@ -83,18 +86,28 @@ class pool_budget {
     std::lock_guard lock(mutex_);
     used_.store(used() - 1, std::memory_order_relaxed);
   }
-  /// An object is closed already, and keeps its place until it is destroyed.
-  void leaving(bool begins) noexcept {
-    if (begins) {
-      leaving_.fetch_add(1, std::memory_order_relaxed);
-    } else {
-      leaving_.fetch_sub(1, std::memory_order_relaxed);
-    }
+  /// Gives back an offer that was not used.
+  void decline(pool_member& m) noexcept {
+    std::lock_guard lock(mutex_);
+    if (!std::exchange(m.offered_, false)) return;
+    used_.store(used() - 1, std::memory_order_relaxed);
   }
-  /// Whether `m` is hungry, from now on. True: it has just become so.
+  /// An object is closed already, and keeps its place until it is destroyed.
+  void begin_leaving() noexcept {
+    std::lock_guard lock(mutex_);
+    leaving_.store(leaving() + 1, std::memory_order_relaxed);
+  }
+  /// It is destroyed. In one, or its place would be neither coming nor free for a moment.
+  void end_leaving() noexcept {
+    std::lock_guard lock(mutex_);
+    leaving_.store(leaving() - 1, std::memory_order_relaxed);
+    used_.store(used() - 1, std::memory_order_relaxed);
+  }
+  /// Whether `m` is hungry, from now on. True: it has just become so. What it was offered comes first: a
+  /// step of `m` between the offer and its use is not to have room made for the same need again.
   bool want(pool_member& m, bool wants) noexcept {
     std::lock_guard lock(mutex_);
-    if (m.hungry_ == wants || m.id_ == 0) return false;
+    if (m.hungry_ == wants || m.id_ == 0 || (wants && m.offered_)) return false;
     if (!wants) return remove_hungry(m), false;
     m.hungry_ = true;
     m.hungry_before_ = last_hungry_;
@@ -112,8 +125,7 @@ class pool_budget {
   std::size_t shortage() const noexcept {
     if (!wants_idle()) return 0;
     std::size_t const taken = used();
-    std::size_t const coming =
-        (limit_ > taken ? limit_ - taken : 0) + leaving_.load(std::memory_order_relaxed);
+    std::size_t const coming = (limit_ > taken ? limit_ - taken : 0) + leaving();
     std::size_t const wanted = hungry();
     return wanted > coming ? wanted - coming : 0;
   }
@@ -124,7 +136,7 @@ class pool_budget {
     std::lock_guard lock(mutex_);
     if (shortage() == 0) return false;
     if (stays) {
-      leaving(true);
+      leaving_.store(leaving() + 1, std::memory_order_relaxed);
     } else {
       used_.store(used() - 1, std::memory_order_relaxed);
     }
@@ -143,6 +155,7 @@ class pool_budget {
         if (m == nullptr || used() >= limit_) return;
         held = m->hold();
         remove_hungry(*m);
+        m->offered_ = true;
         used_.store(used() + 1, std::memory_order_relaxed);
       }
       m->use_offer();
@@ -199,12 +212,12 @@ class pool_budget {
     m.hungry_ = false;
     hungry_.store(hungry() - 1, std::memory_order_relaxed);
   }
+  std::size_t leaving() const noexcept { return leaving_.load(std::memory_order_relaxed); }
 
   std::size_t const limit_;
   bool const evicts_;
   spin_mutex mutex_;
-  // Written under the lock, but for the last two; read without it as a hint, or by one whose own lock orders
-  // it.
+  // Written under the lock; read without it as a hint, or by one whose own lock orders it.
   std::atomic<std::size_t> used_{0};
   std::atomic<std::size_t> hungry_{0};
   std::atomic<std::size_t> leaving_{0};
@@ -237,28 +250,21 @@ class budget_share {
     Core& core() noexcept { return static_cast<Core&>(*this); }
   };
 
-  void belongs_to(std::shared_ptr<pool_budget> budget) noexcept { budget_ = std::move(budget); }
+  void belongs_to(std::shared_ptr<pool_budget> budget, pool_member& self) noexcept {
+    budget_ = std::move(budget);
+    self_ = &self;
+  }
   pool_budget& all() const noexcept { return *budget_; }
 
   /// Before it belongs to one nobody wants anything.
   bool wants_idle() const noexcept { return budget_ != nullptr && budget_->wants_idle(); }
-  bool take() noexcept {
-    if (!offered_) return budget_->take();
-    offered_ = false;
-    return true;
-  }
+  bool take() noexcept { return budget_->take(*self_); }
   void give() noexcept { budget_->give(); }
-  void offer() noexcept { offered_ = true; }
-  /// Gives back an offer that was not used.
-  void decline() noexcept {
-    if (!offered_) return;
-    offered_ = false;
-    budget_->give();
-  }
+  void decline() noexcept { budget_->decline(*self_); }
 
  private:
   std::shared_ptr<pool_budget> budget_;
-  bool offered_ = false;
+  pool_member* self_ = nullptr;
 };
 
 }  // namespace tideover::inline v0::detail

@@ -158,7 +158,7 @@ class pool_core final : public pool_home,
   /// Before `start`.
   void join(std::shared_ptr<pool_budget> budget) noexcept requires(budget_type::limited) {
     pool_budget& all = *budget;
-    machine_.budget().belongs_to(std::move(budget));
+    machine_.budget().belongs_to(std::move(budget), *this);
     all.join(*this);
   }
   instant oldest_spare() noexcept requires(budget_type::limited) {
@@ -221,6 +221,7 @@ class pool_core final : public pool_home,
     } else if constexpr (guard_type::guards) {
       if (w.deadline > now) {
         auto const permit = guard_.try_acquire();
+        w.let_through = static_cast<bool>(permit);
         if (!permit) {
           w.at_once = errc::factory_error;
           w.not_asked = true;

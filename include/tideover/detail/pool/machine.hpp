@@ -67,6 +67,8 @@ class pool_machine {
   /// Settles the ticket, or puts it into the queue.
   void acquire(pool_ticket& t, instant now, pool_effects& fx) {
     ++counts_.started;
+    // It may have been closed by hand, long before it said that it would let anybody through.
+    if (t.let_through && std::exchange(refused_, false)) retry_at_ = instant::min();
     enter(t, now, fx);
     settle(now, fx);
   }
@@ -109,6 +111,7 @@ class pool_machine {
     --opening_;
     ++live_;
     failures_ = 0;
+    refused_ = false;
     retry_at_ = instant::min();
     box.id = ++counts_.created;
     box.slot = s.index;
@@ -124,6 +127,7 @@ class pool_machine {
     ++counts_.open_failures;
     free_opening(s);
     if (had_time) {
+      refused_ = false;
       retry_at_ = now + backoff_.delay(failures_, rng_);
       if (failures_ < 63) ++failures_;
       free_unbegun(now);
@@ -135,6 +139,7 @@ class pool_machine {
   /// opening may serve him still.
   void open_refused(pool_slot& s, std::chrono::nanoseconds retry_after, instant now, pool_effects& fx) {
     ++counts_.open_failures;
+    refused_ = true;
     retry_at_ = now + (retry_after.count() > 0 ? retry_after : backoff_.delay(failures_, rng_));
     free_opening(s);
     free_unbegun(now);
@@ -171,7 +176,10 @@ class pool_machine {
   void destroyed(std::uint32_t index, instant now, pool_effects& fx) {
     --closing_;
     ++counts_.destroyed;
-    if constexpr (budget_type::limited) budget_.all().leaving(false);
+    if constexpr (budget_type::limited) {
+      budget_.all().end_leaving();
+      given_ = true;
+    }
     make_absent(slots_[index]);
     settle(now, fx);
   }
@@ -268,9 +276,8 @@ class pool_machine {
   budget_type& budget() noexcept { return budget_; }
   /// Somebody waits, and only the budget keeps it from opening one more.
   bool starves() const noexcept { return starved_ && first_ != nullptr && !closed_; }
-  /// It may open one more.
+  /// It was offered a place.
   void use_offer(instant now, pool_effects& fx) {
-    budget_.offer();
     settle(now, fx);
     budget_.decline();
   }
@@ -600,9 +607,9 @@ class pool_machine {
   /// A share of the lifetime between 1 - jitter and 1, so that those born together do not die together.
   std::chrono::nanoseconds life() noexcept {
     double const off = o_.lifetime_jitter * to_unit_interval(rng_());
-    double const left = static_cast<double>(o_.max_lifetime.count()) * (1.0 - off);
-    if (off <= 0) return o_.max_lifetime;
-    return std::chrono::nanoseconds(std::max<std::int64_t>(1, static_cast<std::int64_t>(left)));
+    // Rounded is what is taken off: what is left may be as much as there are numbers for, and round to more.
+    auto const less = static_cast<std::int64_t>(static_cast<double>(o_.max_lifetime.count()) * off);
+    return std::chrono::nanoseconds(std::max<std::int64_t>(1, o_.max_lifetime.count() - less));
   }
 
   /// Why an object may not be idle, if there is a reason.
@@ -640,7 +647,7 @@ class pool_machine {
     fx.doom(box);
     if (o_.count_closing) {
       if constexpr (budget_type::limited) {
-        if (!std::exchange(given_, false)) budget_.all().leaving(true);
+        if (!std::exchange(given_, false)) budget_.all().begin_leaving();
       }
       box.slot = s.index;
       s.state = pool_slot_state::closing;
@@ -755,9 +762,10 @@ class pool_machine {
   [[no_unique_address]] budget_type budget_;
   instant retry_at_ = instant::min();
   unsigned failures_ = 0;   // in a row
+  bool refused_ = false;    // it rests because a breaker said so
   bool starved_ = false;    // the budget was the reason not to open one
   bool came_back_ = false;  // since it was settled last, an object
-  bool given_ = false;      // the place of what is closed next is another member's already
+  bool given_ = false;      // the place of what goes next is given back already
   bool closed_ = false;
   bool validates_ = true;
 };

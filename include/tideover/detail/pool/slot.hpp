@@ -73,8 +73,9 @@ struct pool_ticket {
   errc at_once{};                 // what it is told if it cannot be served at once; none: it waits
   bool queued = false;
   bool granted = false;
-  errc refused{};          // else: why not
-  bool not_asked = false;  // a breaker kept the factory from being asked
+  errc refused{};            // else: why not
+  bool not_asked = false;    // a breaker kept the factory from being asked
+  bool let_through = false;  // the breaker would let a connect through now
 };
 
 /// What a step of the machine asks of its shell.
