@@ -234,6 +234,11 @@ class data_loader {
       lock_type lock(mutex_);
       auto found = table_.find(hash, key);
       while (found && found->in->storing && found->in->runner != std::this_thread::get_id()) {
+        if (table_.stores_here()) {
+          table_.overtake(*found);
+          found.reset();
+          break;
+        }
         stored_.wait(lock);
         found = table_.find(hash, key);
       }
@@ -246,7 +251,7 @@ class data_loader {
     {
       lock_type lock(mutex_);
       std::uint64_t const before = table_.outdate_all();
-      while (table_.stores_older(before)) stored_.wait(lock);
+      while (!table_.stores_here() && table_.stores_older(before)) stored_.wait(lock);
     }
     if constexpr (keeps) store_.get().clear();
   }
@@ -637,6 +642,11 @@ class data_loader {
     keep(b);
   }
 
+  bool was_overtaken(batch const& b, std::size_t i) const noexcept {
+    if (!b.overtaken.load(std::memory_order_acquire)) return false;
+    lock_type lock(mutex_);
+    return b.slots[i].overtaken;
+  }
   /// Stores what has a value and has not been cleared since the batch began; returns how much that was.
   std::size_t keep(batch& b) {
     std::size_t kept = 0;
@@ -660,7 +670,8 @@ class data_loader {
         try {
 #endif
           if (store_.get().put(b.keys[i], *std::as_const(s.value))) ++kept;
-          if (s.outdated) store_.get().erase(b.keys[i]);  // cleared by what the store called
+          // Cleared by what the store called, here or on another thread.
+          if (s.outdated || was_overtaken(b, i)) store_.get().erase(b.keys[i]);
 #if TIDEOVER_EXCEPTIONS
         } catch (...) {
           if (detail::thread_goes_away()) throw;

@@ -255,6 +255,10 @@ class single_flight {
       {
         lock_type lock(s.mutex);
         id = table::find(s, hashing_, hash, key);
+        if (id != no_entry && s.flights[id].unwanted) {
+          table::forget(s, id);
+          id = no_entry;
+        }
         if (id == no_entry) {
           id = table::enter(s, hash, std::as_const(key), detail::takes_stop_token<F, Key>);
           s.flights[id].sync.lead();

@@ -13,8 +13,8 @@ struct single_flight_options {
   /// once.
   std::size_t max_waiters = 100'000;
   /// A computation that takes a stop_token is told to stop when each caller that it runs for has given up: by
-  /// its deadline or stop_token while waiting, by its stop_token while computing. Otherwise it is never told;
-  /// nor is one with `single_threaded`, where nobody could.
+  /// its deadline or stop_token while waiting, by its stop_token while computing; who asks from then on
+  /// begins another. Otherwise it is never told; nor is one with `single_threaded`, where nobody could.
   bool stop_unwanted = false;
 };
 

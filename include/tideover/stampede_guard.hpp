@@ -384,15 +384,19 @@ class stampede_guard {
   bool put(K const& key, V&& value, put_options const& o = {}) {
     auto&& found_by = lookup_key(key);
     auto&& wanted = as_key(found_by);
+    std::optional<envelope_type> entry;
     return write(wanted, [&] {
-      std::chrono::nanoseconds const life = o.ttl ? *o.ttl : own_ttl(table_.shard_of(hashing_(wanted)));
-      if (life <= std::chrono::nanoseconds(0)) {
-        erase_from_store(wanted);
-        return false;
+      if (!entry) {
+        std::chrono::nanoseconds const life = o.ttl ? *o.ttl : own_ttl(table_.shard_of(hashing_(wanted)));
+        if (life <= std::chrono::nanoseconds(0)) {
+          erase_from_store(wanted);
+          return false;
+        }
+        std::optional<envelope_type> const before = store_.get(wanted);
+        entry.emplace(enveloped(mapped_type(std::forward<V>(value)), clock_.precise_now(),
+                                before ? before->delta : std::chrono::nanoseconds(0), life));
       }
-      std::optional<envelope_type> const before = store_.get(wanted);
-      return store_envelope(wanted, enveloped(mapped_type(std::forward<V>(value)), clock_.precise_now(),
-                                              before ? before->delta : std::chrono::nanoseconds(0), life));
+      return store_envelope(wanted, *entry);
     });
   }
 
@@ -419,7 +423,8 @@ class stampede_guard {
   bool invalidate(K const& key) {
     auto&& found_by = lookup_key(key);
     auto&& wanted = as_key(found_by);
-    return write(wanted, [&] { return erase_from_store(wanted); });
+    bool was_there = false;
+    return write(wanted, [&] { return was_there = erase_from_store(wanted) || was_there; });
   }
 
   // ---- All keys -------------------------------------------------------------------------------------------
@@ -428,8 +433,8 @@ class stampede_guard {
   void clear() requires requires(store_type& s) { s.clear(); }
   {
     hold_off_all();
-    store_.clear();
-    hold_off_all();
+    do store_.clear();
+    while (hold_off_all());
   }
   /// Disowns all values at once, by the store: no call that begins after it is given one of before.
   std::uint64_t new_generation() requires generational_store<store_type> {
@@ -727,9 +732,14 @@ class stampede_guard {
                 age now_is, instant t, std::uint64_t current_generation, entry_id& id, failure& last) {
     stampede_stats& c = s.state.counts;
     id = table::find(s, hashing_, hash, key);
-    if (id != no_entry && (s.flights[id].outdated || s.flights[id].generation < current_generation)) {
-      table::forget(s, id);  // it runs on for those who wait for it
-      id = no_entry;
+    if (id != no_entry) {
+      record& f = s.flights[id];
+      // Its failure would be no answer, and its value, if it has one all the same, is older than the next.
+      if (f.unwanted && !f.storing) f.outdated = true;
+      if (f.outdated || f.generation < current_generation) {
+        table::forget(s, id);  // it runs on for those who wait for it
+        id = no_entry;
+      }
     }
     if (id == no_entry) {
       auto const* const failed = s.state.failing.find(hashing_, hash, key);
@@ -791,8 +801,12 @@ class stampede_guard {
     bool settled() const noexcept { return settled_; }
     bool adopted() const noexcept { return adopted_; }
 
-    /// `why` is in the flight; the key backs off, if that is wanted.
-    void fail(bool backs_off, instant ended) noexcept {
+    /// `why` is in the flight. The key backs off; but a cycle is the fault of this moment's constellation,
+    /// and what was told to stop did as it was told.
+    void fail(instant ended, bool in_cycle = false) noexcept {
+      record const& f = flight();
+      bool const backs_off =
+          !in_cycle && f.why.code != errc::recursive_computation && !f.stop.stop_requested();
       removed_failure trimmed;  // ends without the lock, as does what it held before
       failure before;
       settle(detail::flight_outcome::failed, [&](stampede_stats& c) {
@@ -886,7 +900,6 @@ class stampede_guard {
   template <class F>
   void fly(leader& mine, prior const& before, F& compute, std::optional<mapped_type>* answer) {
     record& f = mine.flight();
-    bool backs_off = true;
 #if TIDEOVER_EXCEPTIONS
     try {
 #endif
@@ -904,33 +917,31 @@ class stampede_guard {
       instant const began = clock_.precise_now();
       bool const made = produce(f, compute, life);
       instant const ended = clock_.precise_now();
-      backs_off = !f.stop.stop_requested();
       if (made) {
         if (answer != nullptr) answer->emplace(std::as_const(*f.value));
         store(mine, life, before, began, ended);
         mine.succeed();
       } else {
-        mine.fail(backs_off, ended);
+        mine.fail(ended);
       }
 #if TIDEOVER_EXCEPTIONS
     } catch (error const& e) {
-      // A cycle is the fault of this moment's constellation, and no reason to rest.
-      fail_by_exception(mine, answer, backs_off && e.code() != errc::recursive_computation);
+      fail_by_exception(mine, answer, e.code() == errc::recursive_computation);
     } catch (...) {
       if (detail::thread_goes_away()) throw;  // `mine` settles the flight
-      fail_by_exception(mine, answer, backs_off);
+      fail_by_exception(mine, answer, false);
     }
 #endif
   }
 
 #if TIDEOVER_EXCEPTIONS
   /// In a handler.
-  void fail_by_exception(leader& mine, std::optional<mapped_type>* answer, bool backs_off) noexcept {
+  void fail_by_exception(leader& mine, std::optional<mapped_type>* answer, bool in_cycle) noexcept {
     if (answer != nullptr) answer->reset();
     record& f = mine.flight();
     f.value.reset();
     f.why = {.code = errc::computation_failed, .cause = std::current_exception()};
-    mine.fail(backs_off, clock_.precise_now());
+    mine.fail(clock_.precise_now(), in_cycle);
   }
 #endif
 
@@ -1155,37 +1166,40 @@ class stampede_guard {
 
   // ---- Writing --------------------------------------------------------------------------------------------
 
-  /// Does `action` so that no computation that began before its end is stored after it.
+  /// Does `action` so that no computation that began before its end is stored after it: one that began
+  /// beside it and is being stored already is waited for, and written over.
   template <class Action>
   bool write(key_type const& key, Action action) {
     std::uint64_t const hash = hashing_(key);
     shard& s = table_.shard_of(hash);
     hold_off(s, hash, key);
-    bool const done = action();
-    hold_off(s, hash, key);
-    return done;
+    for (;;) {
+      bool const done = action();
+      if (!hold_off(s, hash, key)) return done;
+    }
   }
   /// A computation of the key that is under way will not be stored; if it is being stored, that is waited
-  /// for.
-  void hold_off(shard& s, std::uint64_t hash, key_type const& key) {
-    for (;;) {
+  /// for. Returns whether it was.
+  bool hold_off(shard& s, std::uint64_t hash, key_type const& key) {
+    for (bool waited = false;; waited = true) {
       removed_failure forgiven;
       entry_id id = no_entry;
       {
         lock_type lock(s.mutex);
         forgiven = s.state.failing.forget(hashing_, hash, key);
         id = table::find(s, hashing_, hash, key);
-        if (id == no_entry) return;
+        if (id == no_entry) return waited;
         if (!s.flights[id].storing) {
           s.flights[id].outdated = true;
-          return;
+          return waited;
         }
         table::hold(s, id);
       }
-      if (!outlast(s, id)) return;
+      if (!outlast(s, id)) return waited;
     }
   }
-  void hold_off_all() {
+  bool hold_off_all() {
+    bool waited = false;
     for (shard& s : table_) {
       for (;;) {
         removed_failure forgiven;
@@ -1207,12 +1221,13 @@ class stampede_guard {
           if (storing != no_entry) table::hold(s, storing);
         }
         if (storing != no_entry) {
-          outlast(s, storing);
+          if (outlast(s, storing)) waited = true;
         } else if (!more) {
           break;
         }
       }
     }
+    return waited;
   }
   /// Waits until a flight that is being stored has settled. False if this very thread is storing it, by way
   /// of a function that the store called: then what it stores is erased again.

@@ -33,8 +33,9 @@ struct stampede_guard_options {
   /// which keys belong by their hash, has its share, one at least, and forgets the oldest beyond that.
   std::size_t max_failing = 10'000;
   /// A computation that takes a stop_token is told to stop when each caller that it runs for has given up: by
-  /// its deadline or stop_token while waiting, by its stop_token while computing. Otherwise, and a refresh by
-  /// an executor, it is never told; nor is one in a guard for a single thread, where nobody could.
+  /// its deadline or stop_token while waiting, by its stop_token while computing; who asks from then on
+  /// begins another. Otherwise, and a refresh by an executor, it is never told; nor is one in a guard for a
+  /// single thread, where nobody could.
   bool stop_unwanted = false;
 };
 

@@ -154,6 +154,41 @@ struct asking_cause : std::exception {
 };
 }  // namespace
 
+TEST_CASE("B8: B12: who waits while a sink on another thread fails looks at the time of the next attempt") {
+  tideover_test::watchdog const guard("a retry behind who waits");
+  tideover::owned_threads pool{1};
+  auto const post = [&pool](tideover::task& work) { return pool.try_post(work); };
+  manual_clock clock;
+  tideover_test::gate door;
+  std::atomic<int> calls{0};
+  {
+    batch_processor<int, manual_clock, tideover::retry_items, tideover::constant_backoff,
+                    tideover::run_by<decltype(post)>>
+        b(
+            [&](std::span<int>) {
+              if (calls++ != 0) return;
+              door.pass();
+              throw sink_down();
+            },
+            {.max_items = 1, .max_pending = 1, .max_block = 1h}, clock, tideover::constant_backoff{1s},
+            tideover::run_by<decltype(post)>(post));
+    auto const first = b.add(1);
+    door.await_arrivals(1);
+    bool const flushes = GENERATE(true, false);
+    bool done = false;
+    std::thread waits([&] { done = flushes ? b.flush(1h) : b.add(2).has_value(); });
+    clock.await_sleepers(1);  // there is nothing else to do so far
+    door.open();
+    while (b.stats().retries == 0) std::this_thread::yield();
+    clock.advance(1s);  // nobody ticks
+    waits.join();
+    CHECK(done);
+    CHECK(first->wait().delivered());
+    CHECK(b.shutdown(1h).pending == 0);
+  }
+  pool.close();
+}
+
 TEST_CASE("B20: what a sink gave as a cause dies without a lock") {
   tideover_test::watchdog const guard("the end of a cause");
   batch_processor<int, manual_clock>* self = nullptr;

@@ -145,6 +145,27 @@ TEST_CASE("B19: clear while the value is being stored waits, and wins") {
   CHECK(!store.get(1));
 }
 
+TEST_CASE(
+    "B19: two threads that clear what the other one stores, while they store, do not wait for each other") {
+  watchdog const dog("each clears what the other one stores");
+  own_store store;
+  gate door;
+  backend back;
+  kept_loader loader(back, {.max_items = 1, .linger = 0ns}, tideover::cache_in(store));
+  bool const all = GENERATE(false, true);
+  store.before_put = [&](int key) {
+    door.pass();
+    all ? loader.clear() : loader.clear(3 - key);
+  };
+  auto one = on_thread([&] { return loader.load(1); });
+  auto two = on_thread([&] { return loader.load(2); });
+  door.await_arrivals(2);
+  door.open();
+  CHECK(one.get() == 10);
+  CHECK(two.get() == 20);
+  CHECK(store.values.empty());
+}
+
 TEST_CASE("B19: the store may call the loader while it stores") {
   watchdog const dog("called from within the store");
   own_store store;

@@ -149,6 +149,75 @@ TEST_CASE("S6: the flight stops when nobody is interested, if the options say so
   }
 }
 
+namespace {
+/// A computation that is told to stop, as nobody wants it any more, and ends only when it may.
+struct stopped_late {
+  gate& told;
+  int operator()(int const&, std::stop_token const& token) const {
+    await([&] { return token.stop_requested(); });
+    told.pass();
+    throw std::runtime_error("stopped");
+  }
+};
+}  // namespace
+
+TEST_CASE("S6: who comes when a flight has been told to stop is not told the failure of that", "[S6]") {
+  watchdog const dog("a caller behind a stopped flight");
+  auto o = usual();
+  o.stop_unwanted = true;
+  gate told;
+  std::stop_source stop;
+  deadline const until{.stop = stop.get_token()};
+  SECTION("by the guard") {
+    manual_clock clock;
+    plain_guard guard(sized(10), o, clock);
+    asking leader([&] { return guard.get_or_compute(1, stopped_late{told}, until); });
+    stop.request_stop();
+    told.await_arrivals(1);
+    asking later([&] { return guard.get_or_compute(1, [] { return 10; }); });
+    CHECK(later.got().is(10));
+    told.open();
+    CHECK(leader.got().thrown == "stopped");
+    CHECK(guard.get(1) == 10);
+    CHECK(guard.stats().coalesced == 0);
+  }
+  SECTION("by single_flight") {
+    tideover::single_flight<int, int> flights({.stop_unwanted = true});
+    asking leader([&] { return flights.run(1, stopped_late{told}, until); });
+    stop.request_stop();
+    told.await_arrivals(1);
+    asking later([&] { return flights.run(1, [] { return 10; }); });
+    CHECK(later.got().is(10));
+    told.open();
+    CHECK(leader.got().thrown == "stopped");
+  }
+}
+
+TEST_CASE("S6: S7: what a flight that was told to stop brings all the same overwrites nothing newer",
+          "[S6][S7]") {
+  watchdog const dog("a stopped flight that goes on");
+  auto o = usual();
+  o.stop_unwanted = true;
+  gate told;
+  std::stop_source stop;
+  manual_clock clock;
+  plain_guard guard(sized(10), o, clock);
+  auto const stubborn = [&](int const&, std::stop_token const& token) {
+    await([&] { return token.stop_requested(); });
+    told.pass();
+    return 1;
+  };
+  bool const somebody_comes = GENERATE(true, false);
+  asking leader([&] { return guard.get_or_compute(1, stubborn, deadline{.stop = stop.get_token()}); });
+  stop.request_stop();
+  told.await_arrivals(1);
+  if (somebody_comes) CHECK(guard.get_or_compute(1, [] { return 2; }) == 2);
+  told.open();
+  CHECK(leader.got().is(1));
+  CHECK(guard.get(1) == (somebody_comes ? 2 : 1));
+  CHECK(guard.stats().rejected_writes == (somebody_comes ? 1 : 0));
+}
+
 TEST_CASE("S6: one that loses its thread promotes a waiter, at most twice, then fails", "[S6]") {
   watchdog const dog("abandoned flights");
   manual_clock clock;

@@ -111,7 +111,8 @@ struct slow_store {
   using mapped_type = cached<int>;
   using clock_type = manual_clock;
   struct plan {
-    std::function<void()> before_put, after_put, before_get;
+    std::function<void(int)> before_put;  // is given the value
+    std::function<void()> after_put, before_get, before_erase;
   };
   int_store inner;
   plan& what;
@@ -121,12 +122,19 @@ struct slow_store {
     return inner.get(key);
   }
   bool put(int const& key, cached<int> const& e, tideover::put_options const& o = {}) {
-    if (what.before_put) what.before_put();
+    if (what.before_put) what.before_put(e.value);
     bool const stored = inner.put(key, e, o);
     if (what.after_put) what.after_put();
     return stored;
   }
-  bool erase(int const& key) { return inner.erase(key); }
+  bool erase(int const& key) {
+    if (what.before_erase) what.before_erase();
+    return inner.erase(key);
+  }
+  void clear() {
+    if (what.before_erase) what.before_erase();
+    inner.clear();
+  }
 };
 using slow_guard = tideover::stampede_guard<slow_store, tideover::no_early_refresh, tideover::no_backoff>;
 }  // namespace
@@ -139,7 +147,7 @@ TEST_CASE("S7: a write that comes while the result is being stored comes after i
     slow_guard guard(plan, usual(), clock);
     gate door;
     std::atomic<bool> first{true};
-    plan.before_put = [&] {
+    plan.before_put = [&](int) {
       if (first.exchange(false)) door.pass();
     };
     asking leader([&] { return guard.get_or_compute(1, [] { return 10; }); });
@@ -150,6 +158,46 @@ TEST_CASE("S7: a write that comes while the result is being stored comes after i
     CHECK(leader.got().is(10));
     writer.got();
     CHECK(guard.get(1) == (puts ? std::optional(99) : std::nullopt));
+  }
+}
+
+TEST_CASE("S7: a write wins over a computation that begins while it writes, and is stored behind it",
+          "[S7]") {
+  watchdog const dog("a computation during a write");
+  enum class verb { put, adopt, invalidate, clear };
+  for (verb const v : {verb::put, verb::adopt, verb::invalidate, verb::clear}) {
+    manual_clock clock;
+    slow_store::plan plan;
+    slow_guard guard(plan, usual(), clock);
+    gate writes, stores;
+    // The writer has told the computations under way, of which there is none, and is about to write.
+    plan.before_erase = [&] { writes.pass(); };
+    plan.before_put = [&](int value) { (value == 99 ? writes : stores).pass(); };
+    asking writer([&] {
+      switch (v) {
+        case verb::put:
+          return int{guard.put(1, 99)};
+        case verb::adopt:
+          return int{guard.adopt(1, cached<int>{99, clock.now(), clock.now() + 5s, clock.now() + 5s})};
+        case verb::invalidate:
+          return int{guard.invalidate(1)};
+        case verb::clear:
+          break;
+      }
+      guard.clear();
+      return 1;
+    });
+    writes.await_arrivals(1);
+    asking leader([&] { return guard.get_or_compute(1, [] { return 10; }); });
+    stores.await_arrivals(1);  // computed, and about to be stored
+    writes.open();
+    clock.await_sleepers(1);  // the writer has written, and waits for what is being stored
+    stores.open();
+    CHECK(leader.got().is(10));
+    CHECK(writer.got().value.has_value());
+    bool const stays = v == verb::put || v == verb::adopt;
+    CHECK(guard.get(1) == (stays ? std::optional(99) : std::nullopt));
+    CHECK(guard.stats().running == 0);
   }
 }
 
@@ -171,7 +219,7 @@ TEST_CASE("S7: what the store throws around a computation costs no caller its va
   manual_clock clock;
   slow_store::plan plan;
   slow_guard guard(plan, usual(), clock);
-  plan.before_put = [] { throw std::runtime_error("no connection"); };
+  plan.before_put = [](int) { throw std::runtime_error("no connection"); };
   CHECK(guard.get_or_compute(1, [] { return 10; }) == 10);
   CHECK(guard.stats().store_failures == 1);
   CHECK(guard.stats().running == 0);

@@ -185,6 +185,27 @@ TEST_CASE("S8: a cycle is no reason to rest, nor is a computation that was told 
   CHECK(stops.get_or_compute(1, [] { return 3; }) == 3);
 }
 
+TEST_CASE("S8: it is no reason to rest however a cycle or a computation told to stop is reported", "[S8]") {
+  manual_clock clock;
+  auto o = usual();
+  o.stop_unwanted = true;
+  resting_guard guard(sized(10), o, clock, constant{1h});
+  auto const inner = [&] { return guard.try_get_or_compute(1, [] { return 2; }); };
+  CHECK(guard.try_get_or_compute(1, inner).code() == errc::recursive_computation);
+  CHECK(guard.get_or_compute(1, [] { return 3; }) == 3);
+  std::stop_source stop;
+  auto const got = guard.try_get_or_compute(
+      2,
+      [&](int const&, std::stop_token const& told) -> int {
+        stop.request_stop();
+        if (told.stop_requested()) throw std::runtime_error("stopped");
+        return 1;
+      },
+      tideover::deadline{.stop = stop.get_token()});
+  CHECK(got.code() == errc::computation_failed);
+  CHECK(guard.get_or_compute(2, [] { return 3; }) == 3);
+}
+
 TEST_CASE("S8: failures are remembered of a bounded number of keys; the oldest are forgotten", "[S8]") {
   manual_clock clock;
   auto o = usual();

@@ -60,6 +60,7 @@ struct keyed_flight {
   bool outdated = false;         // its key was written since it began: its result may not be stored
   bool storing = false;          // its result is being stored
   bool queued = false;           // nobody computes yet: a task that has not begun is to
+  bool unwanted = false;         // it is told to stop: who comes now needs another
   stop_type stop{std::nostopstate};
 
   // Written by the one who computes before it settles, and by nobody from then on.
@@ -140,7 +141,7 @@ class flight_table {
     f.callers = f.interested = 1;
     f.waiting = 0;
     f.registered = true;
-    f.outdated = f.storing = f.queued = false;
+    f.outdated = f.storing = f.queued = f.unwanted = false;
     f.outcome = flight_outcome::none;
     s.index.insert(hash, slot.id);
     return std::exchange(slot.id, no_entry);
@@ -175,7 +176,10 @@ class flight_table {
     {
       lock_type lock(s.mutex);
       record& f = s.flights[id];
-      if (--f.interested == 0 && stop_unwanted) stop = f.stop;
+      if (--f.interested == 0 && stop_unwanted) {
+        stop = f.stop;
+        f.unwanted = stop.stop_possible();
+      }
     }
     stop.request_stop();  // may run functions of the user's
   }

@@ -120,7 +120,7 @@ struct batch_effects {
   bool counted = false;   ///< the callbacks, among those that a shutdown waits for
   bool sendable = false;  ///< there is more to send than before
   bool earlier = false;   ///< there is something to do at an earlier time than before
-  bool settled = false;   ///< a flush, or the shutdown, may have come to its end
+  bool settled = false;   ///< a flush, or the shutdown, may have come to its end, or has a time to look at
   bool more = false;      ///< who waits for room is to be served again, once `removed` is gone
   bool wake_all = false;  ///< everybody who sleeps has to look
   // What the shell makes of it.
@@ -388,6 +388,7 @@ class batch_machine {
         delay_until(b);
         make_room(at, e);
         e.sendable = true;  // the place in flight is free
+        e.settled = true;   // who waits and works meanwhile has a time to look at
         return step::later;
       }
     }

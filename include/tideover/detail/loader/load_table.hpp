@@ -8,6 +8,7 @@
 #include <tideover/instant.hpp>
 #include <tideover/policy/locking.hpp>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -31,13 +32,15 @@ struct load_batch {
     failure why{};
     entry_id id = no_entry;  // in the table while calls find it there
     bool outdated = false;   // cleared since it began: not to be stored
+    bool overtaken = false;  // the same while it was stored; guarded by the loader's mutex
   };
 
   // Guarded by the loader's mutex; keys and slots until it runs.
   load_state state = load_state::open;
-  bool has_captain = false;  // somebody waits for the end of its linger
-  bool storing = false;      // its values, at this moment
-  bool primed = false;       // not loaded but given: who finds no value in it asks again
+  bool has_captain = false;            // somebody waits for the end of its linger
+  bool storing = false;                // its values, at this moment
+  std::atomic<bool> overtaken{false};  // one of its slots is
+  bool primed = false;                 // not loaded but given: who finds no value in it asks again
   instant opened{};
   std::uint64_t epoch = 0;
   std::thread::id runner{};
@@ -162,17 +165,39 @@ class load_table {
     p.in->slots[p.at].outdated = true;
     forget(p.in->slots[p.at]);
   }
+  /// The same while another thread stores it, which is to erase it again.
+  void overtake(place const& p) noexcept {
+    auto& s = p.in->slots[p.at];
+    s.overtaken = true;
+    // Release: whoever reads this looks at the slot under the mutex. What is erased in the store behind this
+    // is not found there, or was put there before by a thread that sees this.
+    p.in->overtaken.store(true, std::memory_order_release);
+    forget(s);
+  }
   /// The same of every key that runs, but for batches that another thread stores: these are to be waited for,
-  /// as long as `stores_older` of what is returned.
+  /// as long as `stores_older` of what is returned; or overtaken, by a thread that stores one itself.
   std::uint64_t outdate_all() noexcept {
+    bool const stores = stores_here();
     for (batch* b = running_; b != nullptr; b = b->next_running) {
-      if (b->storing && b->runner != std::this_thread::get_id()) continue;
-      for (auto& one : b->slots) {
-        one.outdated = true;
-        forget(one);
+      bool const theirs = b->storing && b->runner != std::this_thread::get_id();
+      if (theirs && !stores) continue;
+      for (std::size_t i = 0; i != b->slots.size(); ++i) {
+        if (theirs) {
+          overtake({b, i});
+        } else {
+          b->slots[i].outdated = true;
+          forget(b->slots[i]);
+        }
       }
     }
     return ++epoch_;
+  }
+  /// Whether this thread stores a batch, by which it has come here: another that stores may wait for that.
+  bool stores_here() const noexcept {
+    for (batch const* b = running_; b != nullptr; b = b->next_running) {
+      if (b->storing && b->runner == std::this_thread::get_id()) return true;
+    }
+    return false;
   }
   /// Whether a batch that began before that is being stored, by another thread.
   bool stores_older(std::uint64_t epoch) const noexcept {
