@@ -169,7 +169,7 @@ class batch_processor {
   /// The sink, the options or a preset, then objects of the policies named above that have state, in any
   /// order. Throws `error` (errc::invalid_argument) naming field, value and bounds.
   template <class Sink, class... P>
-    requires(detail::is_batch_sink<std::decay_t<Sink>, Item>&& types::template accepts<P...>)
+    requires(!std::same_as<std::remove_cvref_t<Sink>, batch_processor> && types::template accepts<P...>)
   explicit batch_processor(Sink&& sink, options o = {}, P const&... policies)
       : core_((detail::check_batch_options(o),
                std::make_shared<core_type>(std::make_unique<detail::batch_sink_of<Item, std::decay_t<Sink>>>(
