@@ -188,7 +188,8 @@ class batch_processor {
   //
   // A rejection says why, errc::queue_full, closed, too_large, no_memory, expired, cancelled (the stop_token,
   // while it waited for room) or journal_failed, and then `x` is as it was. The deadline is the item's, an
-  // instant of `clock()`: what is not with the sink by then is settled as expired.
+  // instant of `clock()`: if it has passed when the batch is sealed, or before an attempt, the item is
+  // settled as expired and not sent. Nothing is sealed any earlier for it.
 
   result<ticket> add(Item const& x) requires std::copy_constructible<Item> {
     return add_for_ticket(x, nullptr);
