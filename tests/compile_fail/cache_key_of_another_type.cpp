@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// expect: tideover::ttl_cache: a key is a Key, what the hashing policy takes for one, or what a Key can be made of
+// expect: tideover::ttl_cache: a key is a Key, what the hashing policy takes for one, or what
 #include <tideover/ttl_cache.hpp>
 
 #include <string>
