@@ -169,7 +169,7 @@ class batch_processor {
   /// The sink, the options or a preset, then objects of the policies named above that have state, in any
   /// order. Throws `error` (errc::invalid_argument) naming field, value and bounds.
   template <class Sink, class... P>
-    requires(detail::is_batch_sink<std::decay_t<Sink>, Item>&& types::template accepts<P...>)
+    requires(!std::same_as<std::remove_cvref_t<Sink>, batch_processor> && types::template accepts<P...>)
   explicit batch_processor(Sink&& sink, options o = {}, P const&... policies)
       : core_((detail::check_batch_options(o),
                std::make_shared<core_type>(std::make_unique<detail::batch_sink_of<Item, std::decay_t<Sink>>>(
@@ -188,7 +188,8 @@ class batch_processor {
   //
   // A rejection says why, errc::queue_full, closed, too_large, no_memory, expired, cancelled (the stop_token,
   // while it waited for room) or journal_failed, and then `x` is as it was. The deadline is the item's, an
-  // instant of `clock()`: what is not with the sink by then is settled as expired.
+  // instant of `clock()`: if it has passed when the batch is sealed, or before an attempt, the item is
+  // settled as expired and not sent. Nothing is sealed any earlier for it.
 
   result<ticket> add(Item const& x) requires std::copy_constructible<Item> {
     return add_for_ticket(x, nullptr);

@@ -34,8 +34,8 @@ struct batch_options {
   std::size_t max_in_flight_bytes = std::numeric_limits<std::size_t>::max();
   /// With `block` and `caller_runs`: how long an add waits for room at the most, 0 or above.
   std::chrono::nanoseconds max_block = std::chrono::seconds(60);
-  /// The deadline of an item that is added without one, from then; what is not with the sink by then is
-  /// settled as expired. 0: none.
+  /// The deadline of an item that is added without one, from then; if it has passed when the batch is sealed,
+  /// or before an attempt, the item is settled as expired. 0: none.
   std::chrono::nanoseconds item_timeout = std::chrono::nanoseconds(0);
   /// With `retry_items`: how often the sink sees an item at the most, 1 to 1000.
   unsigned max_attempts = 3;

@@ -171,14 +171,16 @@ class alignas(cache_line) circuit_breaker {
 
   /// What `f` returns, or the fallback in its place.
   template <class F, class Fallback>
-    requires(detail::breaker_callable<F>&& detail::breaker_fallback<Fallback, F>)
+    requires(detail::breaker_callable<F> && !std::is_convertible_v<Fallback, deadline>)
   detail::call_type<F> call(F&& f, Fallback&& fallback) {
+    check_fallback<F, Fallback>();
     return run_or_fall_back(std::forward<F>(f), std::forward<Fallback>(fallback),
                             detail::no_caller_deadline{});
   }
   template <class F, class Fallback>
-    requires(detail::breaker_callable<F>&& detail::breaker_fallback<Fallback, F>)
+    requires(detail::breaker_callable<F>)
   detail::call_type<F> call(F&& f, Fallback&& fallback, deadline const& until) {
+    check_fallback<F, Fallback>();
     return run_or_fall_back(std::forward<F>(f), std::forward<Fallback>(fallback), until);
   }
 
@@ -252,6 +254,13 @@ class alignas(cache_line) circuit_breaker {
   listener_type& listener() noexcept { return listener_; }
 
  private:
+  template <class F, class Fallback>
+  static constexpr void check_fallback() noexcept {
+    static_assert(detail::breaker_fallback<Fallback, F>,
+                  "tideover::circuit_breaker: a fallback takes a std::error_code and returns what the "
+                  "function returns");
+  }
+
   template <class T>
   using cell = typename locking_type::template cell<T>;
   using counter = cell<std::uint64_t>;

@@ -245,27 +245,22 @@ auto make_factory(Connect connect, Check check, Reset reset) {
 ///   factory_guard  unguarded (default), fail_fast<Breaker>
 ///   clock          coarse (default), steady, manual_clock
 ///   executor       owned_threads (default: max_connecting + 1 of them, started by the first need),
-///   hand_driven,
-///                  inline_run, run_by<F>
+///                  hand_driven, inline_run, run_by<F>
 ///   listener       silent (default), listen_by<F>, your own
 ///   rng            xoshiro (default): jitter and backoff
 ///
 /// Waiting   One deadline over waiting, connecting and checking. Those who wait are served in order; one
-/// whose
-///           deadline has passed, or whose stop_token was triggered, gets nothing. A connect belongs to the
-///           pool: it goes on when the caller who needed it has left, and serves whoever is first when it
+///           whose deadline has passed, or whose stop_token was triggered, gets nothing. A connect belongs to
+///           the pool: it goes on when the caller who needed it has left, and serves whoever is first when it
 ///           ends. What comes back meanwhile serves him before.
 /// Checks    What was last seen to work longer than `validate_after_idle` ago is checked before it is lent,
-/// by
-///           the thread that waits, within its deadline as far as `healthy` keeps to it.
+///           by the thread that waits, within its deadline as far as `healthy` keeps to it.
 /// Threads   All members may be called at once. No function of the factory or the listener runs under a lock
-/// of
-///           the pool, and each may call it. With `owned_threads` connects and maintenance have threads; with
-///           another executor each connect is posted to it, and with `hand_driven` those who wait do
+///           of the pool, and each may call it. With `owned_threads` connects and maintenance have threads;
+///           with another executor each connect is posted to it, and with `hand_driven` those who wait do
 ///           everything themselves: call `tick()` from time to time, then.
 /// Throws    `error`: timed_out and factory_error (with the factory's last exception as the cause),
-/// cancelled,
-///           closed, queue_full, invalid_argument. Returning never throws.
+///           cancelled, closed, queue_full, invalid_argument. Returning never throws.
 /// Cost      Taking an idle object and giving it back: a compare-and-swap each, and the cheap clock twice; no
 ///           lock and no allocation. A hand-over to one who waits: one lock, one wake-up.
 ///
@@ -276,6 +271,13 @@ class connection_pool {
   static_assert(connection_factory<Factory>,
                 "tideover::connection_pool: see tideover::connection_factory in "
                 "<tideover/connection_pool_options.hpp>");
+  static_assert(!detail::healthy_is_missed<Factory>,
+                "tideover::connection_pool: healthy is called as bool healthy(connection&, deadline); this "
+                "one cannot be");
+  static_assert(!detail::reset_is_missed<Factory>,
+                "tideover::connection_pool: reset is called as reset(connection&); this one cannot be");
+  static_assert(!detail::destroy_is_missed<Factory>,
+                "tideover::connection_pool: destroy is called as destroy(connection&); this one cannot be");
   using kit = detail::pool_kit<Factory, Policies...>;
 
  public:
@@ -363,11 +365,11 @@ class connection_pool {
   /// k above `max_size` fails at once with errc::invalid_argument. Allocates the vector.
   std::vector<lease_type> acquire_n(std::size_t k,
                                     boost::source_location const& at = BOOST_CURRENT_LOCATION) {
-    return take_n(k, default_deadline(), {}, at).value();
+    return all_of(k, take_n(k, default_deadline(), {}, at));
   }
   std::vector<lease_type> acquire_n(std::size_t k, deadline const& until,
                                     boost::source_location const& at = BOOST_CURRENT_LOCATION) {
-    return try_acquire_n(k, until, at).value();
+    return all_of(k, try_acquire_n(k, until, at));
   }
   /// What `f(connection&)` returns. If it throws, the object is checked before anybody else gets it.
   template <class F>
@@ -507,6 +509,12 @@ class connection_pool {
     return all;
   }
 #if TIDEOVER_EXCEPTIONS
+  static std::vector<lease_type> all_of(std::size_t k, result<std::vector<lease_type>> taken) {
+    if (!taken && taken.code() == errc::invalid_argument) {
+      detail::raise_out_of_bounds("connection_pool::acquire_n(k)", std::to_string(k), "max_size or less");
+    }
+    return std::move(taken).value();
+  }
   template <class F>
   static decltype(auto) with_lease(lease_type held, F&& f) {
     struct doubting {

@@ -181,6 +181,32 @@ namespace detail {
 template <class R, class T>
 inline constexpr bool makes_connection = std::same_as<R, T> || std::same_as<R, result<T>>;
 
+/// Whether it is what the address of one function is. A name that is overloaded has none.
+template <class P>
+inline constexpr bool is_address_of_function = std::is_member_function_pointer_v<P> ||
+                                               (std::is_pointer_v<P> &&
+                                                std::is_function_v<std::remove_pointer_t<P>>);
+
+/// An optional member of a factory that is there and cannot be called as the pool would call it: it would be
+/// passed over without a word, and its author would believe it to work.
+template <class F>
+inline constexpr bool healthy_is_missed = requires {
+  requires is_address_of_function<decltype(&F::healthy)>;
+}
+&&!requires(F & f, typename F::connection& c, deadline const& until) {
+  static_cast<bool>(f.healthy(c, until));
+};
+template <class F>
+inline constexpr bool reset_is_missed = requires {
+  requires is_address_of_function<decltype(&F::reset)>;
+}
+&&!requires(F & f, typename F::connection& c) { f.reset(c); };
+template <class F>
+inline constexpr bool destroy_is_missed = requires {
+  requires is_address_of_function<decltype(&F::destroy)>;
+}
+&&!requires(F & f, typename F::connection& c) { f.destroy(c); };
+
 }  // namespace detail
 
 /// What makes the objects of a pool. `connect(deadline)` gives a `connection`, or a `result` of one; it may

@@ -49,6 +49,15 @@ template <class R, class Value>
 inline constexpr bool is_loaded =
     std::is_same_v<R, Value> || std::is_same_v<R, std::optional<Value>> || std::is_same_v<R, result<Value>>;
 
+template <class R>
+struct loaded_in {
+  using type = void;
+};
+template <class T>
+struct loaded_in<std::vector<T>> {
+  using type = T;
+};
+
 /// The store that a policy stands for, and how it is made.
 template <class Policy, class Key, class Value, class Clock, class Hashing>
 struct loader_store {
@@ -137,8 +146,7 @@ class data_loader {
   /// The batch function, the options, `{}` for the defaults, then objects of the policies that have state.
   /// Throws `error` (errc::invalid_argument) naming field, value and bounds.
   template <class F, class... P>
-    requires(std::is_invocable_v<std::decay_t<F>&, std::span<Key const>> &&
-             (detail::is_one_of<P, store_policy, clock_type, hashing_type> && ...))
+    requires(detail::is_one_of<P, store_policy, clock_type, hashing_type>&&...)
   explicit data_loader(F&& f, options o, P&&... policies)
       : options_((check(o), o)),
         clock_(detail::take_policy<clock_type>(policies...)),
@@ -147,8 +155,8 @@ class data_loader {
         function_(std::make_unique<function_of<std::decay_t<F>>>(std::forward<F>(f))),
         table_(o.max_items, hashing_) {}
   template <class F>
-    requires std::is_invocable_v < std::decay_t<F>
-  &, std::span < Key const >> explicit data_loader(F&& f) : data_loader(std::forward<F>(f), options()) {}
+    requires(!std::same_as<std::remove_cvref_t<F>, data_loader>)
+  explicit data_loader(F&& f) : data_loader(std::forward<F>(f), options()) {}
   data_loader(data_loader const&) = delete;
   data_loader& operator=(data_loader const&) = delete;
   ~data_loader() {
@@ -308,15 +316,18 @@ class data_loader {
   };
   template <class F>
   struct function_of final : function {
+    static_assert(std::is_invocable_v<F&, std::span<Key const>>,
+                  "tideover::data_loader: the batch function takes a std::span<Key const>");
     template <class G>
     explicit function_of(G&& g) : f(std::forward<G>(g)) {}
 
     void call(data_loader& self, batch& b) override {
-      auto all = std::invoke(f, std::span<Key const>(b.keys));
-      using loaded = typename decltype(all)::value_type;
-      static_assert(std::is_same_v<decltype(all), std::vector<loaded>> && detail::is_loaded<loaded, Value>,
+      using answer = std::invoke_result_t<F&, std::span<Key const>>;
+      using loaded = typename detail::loaded_in<std::remove_cvref_t<answer>>::type;
+      static_assert(detail::is_loaded<loaded, Value>,
                     "tideover::data_loader: the batch function must return a std::vector of Value, of "
                     "std::optional<Value> or of tideover::result<Value>");
+      auto all = std::invoke(f, std::span<Key const>(b.keys));
       if (all.size() != b.slots.size()) {
         self.count(&data_loader_stats::mismatches);
         for (auto& s : b.slots) s.why = {.code = errc::outcome_mismatch};

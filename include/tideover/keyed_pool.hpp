@@ -253,6 +253,13 @@ class keyed_pool {
   static_assert(keyed_connection_factory<Factory, Key>,
                 "tideover::keyed_pool: see tideover::keyed_connection_factory in "
                 "<tideover/keyed_pool_options.hpp>");
+  static_assert(
+      !detail::healthy_is_missed<Factory>,
+      "tideover::keyed_pool: healthy is called as bool healthy(connection&, deadline); this one cannot be");
+  static_assert(!detail::reset_is_missed<Factory>,
+                "tideover::keyed_pool: reset is called as reset(connection&); this one cannot be");
+  static_assert(!detail::destroy_is_missed<Factory>,
+                "tideover::keyed_pool: destroy is called as destroy(connection&); this one cannot be");
   using kit = detail::keyed_kit<Key, Factory, Policies...>;
   using core = detail::pool_core<kit>;
 

@@ -510,6 +510,10 @@ class ttl_cache {
     } else if constexpr (shows_text<K> && is_lookup_key<std::string_view>) {
       return key.view();
     } else {
+      static_assert(
+          std::is_constructible_v<Key, K&&>,
+          "tideover::ttl_cache: a key is a Key, what the hashing policy takes for one, or what a Key "
+          "can be made of");
       return Key(std::forward<K>(key));
     }
   }
@@ -1040,6 +1044,8 @@ bool ttl_cache<Key, Value, Policies...>::look(K const& key, F f) const {
 template <class Key, class Value, class... Policies>
 template <class K, class Visitor>
 bool ttl_cache<Key, Value, Policies...>::visit(K const& key, Visitor&& visitor) {
+  static_assert(std::is_invocable_v<Visitor&, Value const&>,
+                "tideover::ttl_cache: a visitor takes the value as Value const&: other threads may read it");
   auto&& wanted = lookup_key(key);
   std::uint64_t const hash = hashing_(wanted);
   shard_type& s = shard_of(hash);

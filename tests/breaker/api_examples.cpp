@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 // The calls that the documentation shows, as users type them.
+#include <tideover/breaker_registry.hpp>
 #include <tideover/circuit_breaker.hpp>
 
 #include "support/catch.hpp"
 
 #include <chrono>
+#include <string>
 #include <system_error>
 
 using namespace std::chrono_literals;
@@ -15,6 +17,9 @@ struct row {
 };
 row query() { return {1}; }
 row cached_row() { return {2}; }
+struct response {
+  int status = 200;
+};
 }  // namespace
 
 TEST_CASE("the calls of the documentation compile and do what they say") {
@@ -47,4 +52,20 @@ TEST_CASE("the calls of the documentation compile and do what they say") {
   CHECK(o != tideover::presets::breaker::database);
   tideover::circuit_breaker<> plain({});
   CHECK(plain.state() == tideover::breaker_state::closed);
+}
+
+TEST_CASE("what is a failure, and one breaker for each host, as the documentation shows it") {
+  tideover::classify_by by_status([](response const& r) {
+    return r.status >= 500 ? tideover::call_outcome::failure : tideover::call_outcome::success;
+  });
+  tideover::circuit_breaker<decltype(by_status)> web(tideover::presets::breaker::external_api, by_status);
+  CHECK(web.call([] { return response{503}; }).status == 503);
+  CHECK(web.stats().failures == 1);
+
+  tideover::breaker_registry<std::string> hosts(tideover::presets::breaker::external_api,
+                                                {.capacity = 1'000});
+  response const r = hosts.call("example.org", [] { return response{}; });
+  bool const well = hosts.at("example.org")->state() == tideover::breaker_state::closed;
+  CHECK(r.status == 200);
+  CHECK(well);
 }

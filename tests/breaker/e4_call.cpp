@@ -256,6 +256,24 @@ TEST_CASE("E4: a classifier of one's own sees values and exceptions") {
   CHECK(b.state() == breaker_state::open);
 }
 
+TEST_CASE("E4: a classifier of values alone leaves exceptions to by_result") {
+  tideover::classify_by by_code([](status const& s) {
+    return s.code >= 500 ? tideover::call_outcome::failure : tideover::call_outcome::success;
+  });
+  circuit_breaker<decltype(by_code), manual_clock> b({.failure_threshold = 9}, by_code);
+  CHECK(b.call([] { return status{404}; }).code == 404);
+  CHECK(b.call([] { return status{503}; }).code == 503);
+  CHECK(b.stats().failures == 1);
+  CHECK_THROWS_AS(b.call([]() -> status { throw backend_down(); }), backend_down);
+  CHECK(b.stats().failures == 2);
+  CHECK_THROWS_AS(b.call([]() -> status {
+    throw std::system_error(std::make_error_code(std::errc::operation_canceled));
+  }),
+                  std::system_error);
+  CHECK(b.stats().ignored == 1);
+  CHECK(b.stats().classifier_failures == 0);
+}
+
 TEST_CASE(
     "E4: the fallback stands in for rejection and failure, after the report, and its error is no outcome") {
   breaker b({.failure_threshold = 2}, manual_clock());

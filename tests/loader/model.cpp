@@ -18,6 +18,7 @@ constexpr auto ttl = 10s;
 struct oracle {
   struct batch {
     std::vector<int> keys{};
+    std::size_t waiting = 0;
     bool done = false;
     std::optional<errc> failed{};
     std::map<int, int> values{};
@@ -37,7 +38,7 @@ struct oracle {
     ++stats.asked;
     if (auto const v = kept_at(key, now)) return ++stats.hits, asked{v, 0, key};
     if (auto const at = pending.find(key); at != pending.end())
-      return ++stats.joined, asked{{}, at->second, key};
+      return ++stats.joined, ++batches[at->second].waiting, asked{{}, at->second, key};
     ++stats.loaded;
     if (!open) {
       open = batches.size();
@@ -45,6 +46,7 @@ struct oracle {
     }
     std::size_t const in = *open;
     batches[in].keys.push_back(key);
+    ++batches[in].waiting;
     pending[key] = in;
     if (batches[in].keys.size() == max_items) open.reset();
     return {{}, in, key};
@@ -55,6 +57,13 @@ struct oracle {
     if (!b.done) run(a.in, now);
     if (b.failed) return *b.failed;
     return b.values.at(a.key);
+  }
+  /// A full batch that nobody waits for any more is forgotten.
+  void leave(asked const& a) {
+    if (a.value) return;
+    batch& b = batches[a.in];
+    if (--b.waiting != 0 || b.done || b.keys.size() < max_items) return;
+    for (int k : b.keys) pending.erase(k);
   }
   void run(std::size_t which, instant now) {
     batch& b = batches[which];
@@ -101,7 +110,10 @@ class walk {
       step();
       if (made_.size() != oracle_.made.size()) FAIL("another number of calls at step " << i);
       if (!made_.empty() && made_.back() != oracle_.made.back()) FAIL("other keys at step " << i);
-      if (waiting_.size() > 12) waiting_.erase(waiting_.begin());
+      if (waiting_.size() > 12) {
+        oracle_.leave(waiting_.front().foretold);
+        waiting_.erase(waiting_.begin());
+      }
     }
     auto const s = loader_.stats();
     auto const& o = oracle_.stats;

@@ -5,6 +5,7 @@
 #include "support/catch.hpp"
 
 #include <chrono>
+#include <stop_token>
 
 using namespace std::chrono_literals;
 
@@ -42,6 +43,8 @@ TEST_CASE("the calls of the documentation compile and do what they say") {
   auto held = pool.acquire();
   held.discard();  // broken: destroyed, not returned
   CHECK(pool.with([](pg_connection& c) { return c.query("select 2"); }) == 1);
+  std::stop_token const stop;  // of the request that wants it
+  pool.acquire(tideover::deadline::after(pool.clock(), 10s, stop))->query("select 3");
   pool.resize(4, 20);
   pool.invalidate();
   CHECK(pool.warm(8, 10s) >= 8);

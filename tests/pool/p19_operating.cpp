@@ -149,6 +149,9 @@ TEST_CASE("P22: acquire_n gives all or none, and is not starved while it is firs
   by_hand<> t({.max_size = 4, .max_connecting = 4});
   CHECK(t.pool.acquire_n(4).size() == 4);
   CHECK(t.pool.try_acquire_n(5, deadline::never()).code() == errc::invalid_argument);
+  CHECK_THROWS_WITH(
+      t.pool.acquire_n(5),
+      Catch::Matchers::Contains("connection_pool::acquire_n(k) is 5; it must be max_size or less"));
   CHECK(t.pool.acquire_n(0).empty());
   std::vector<lease<fake>> all = t.pool.acquire_n(4);
   auto const ids = [&] {

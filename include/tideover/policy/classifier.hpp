@@ -119,16 +119,19 @@ struct by_result {
   }
 };
 
-/// `F(thrown)`, a std::exception_ptr, and, where `F` takes it, `F(value)` say the outcome.
+/// `F(value)` and `F(thrown)`, a std::exception_ptr, say the outcome, each where `F` takes it; what it does
+/// not take is judged as `by_result` does.
 ///
-///     tideover::classify_by lenient([](auto const& end) {
-///       if constexpr (std::is_same_v<decltype(end), response const&>)
-///         return end.status >= 500 ? tideover::call_outcome::failure : tideover::call_outcome::success;
-///       else
-///         return tideover::call_outcome::failure;
+///     tideover::classify_by by_status([](response const& r) {
+///       return r.status >= 500 ? tideover::call_outcome::failure : tideover::call_outcome::success;
 ///     });
 template <class F>
 class classify_by {
+  static_assert(
+      std::disjunction_v<std::is_invocable<F const&, std::exception_ptr const&>,
+                         std::negation<std::is_invocable<F const&, std::exception const&>>>,
+      "tideover::classify_by: what was thrown comes as a std::exception_ptr, not as a std::exception");
+
  public:
   using policy_axis = axis::classifier;
 
@@ -137,9 +140,14 @@ class classify_by {
   explicit classify_by(F f) : f_(std::move(f)) {}
 
   template <class End>
-  requires std::is_invocable_r_v<call_outcome, F const&, End const&> call_outcome
-  operator()(End const& end) const {
+  requires std::is_invocable_v<F const&, End const&> call_outcome operator()(End const& end) const {
+    static_assert(std::is_same_v<std::invoke_result_t<F const&, End const&>, call_outcome>,
+                  "tideover::classify_by: F returns a tideover::call_outcome");
     return std::invoke(f_, end);
+  }
+  call_outcome operator()(std::exception_ptr const& thrown) const
+      requires(!std::is_invocable_v<F const&, std::exception_ptr const&>) {
+    return by_result()(thrown);
   }
 
  private:

@@ -109,6 +109,13 @@ inline constexpr bool is_text<char[N]> = true;
 template <std::size_t N>
 inline constexpr bool is_text<char const[N]> = true;
 
+/// Whether the standard can hash it: std::hash of a type without one is there, and cannot be made.
+template <class T>
+inline constexpr bool has_std_hash =
+    std::is_default_constructible_v<std::hash<T>>&& std::is_invocable_v<std::hash<T> const&, T const&>;
+template <class>
+inline constexpr bool never = false;
+
 }  // namespace hash_detail
 
 /// The default. Every object draws its own random key from the system, so that nobody outside can choose keys
@@ -137,8 +144,13 @@ class seeded_hash {
       return word(static_cast<std::uint64_t>(key));
     } else if constexpr (std::is_pointer_v<K>) {
       return word(static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(key)));
-    } else {
+    } else if constexpr (hash_detail::has_std_hash<K>) {
       return word(static_cast<std::uint64_t>(std::hash<K>{}(key)));
+    } else {
+      static_assert(hash_detail::has_std_hash<K>,
+                    "tideover::seeded_hash: this key has no std::hash; specialise it, or name the policy "
+                    "tideover::hash_by<YourHash>");
+      return 0;
     }
   }
 
@@ -146,8 +158,13 @@ class seeded_hash {
   static bool equal(A const& a, B const& b) {
     if constexpr (hash_detail::is_text<A> && hash_detail::is_text<B>) {
       return std::string_view(a) == std::string_view(b);
+    } else if constexpr (requires { static_cast<bool>(a == b); }) {
+      return static_cast<bool>(a == b);
     } else {
-      return a == b;
+      static_assert(hash_detail::never<A>,
+                    "tideover::seeded_hash: this key has no operator==; give it one, or name "
+                    "the policy tideover::hash_by<YourHash, YourEqual>");
+      return false;
     }
   }
 

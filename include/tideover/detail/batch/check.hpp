@@ -23,7 +23,9 @@
 #include <tideover/policy/sealing.hpp>
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
+#include <functional>
 #include <limits>
 #include <string>
 #include <type_traits>
@@ -40,6 +42,9 @@ template <class Policy, class Item>
 struct batch_key<Policy, Item, true> {
   using type = std::remove_cvref_t<std::invoke_result_t<Policy const&, Item const&>>;
 };
+
+template <class K>
+inline constexpr bool is_batch_key = std::regular<K>&& std::is_default_constructible_v<std::hash<K>>;
 
 /// The types and choices of one batch processor, for its machine and shell.
 template <class Item, class... Policies>
@@ -123,6 +128,12 @@ struct batch_types {
   using equality_key = typename batch_key<dedupe_type, Item, dedupes>::type;
   using entry_type = typename journal_type::entry_type;
 
+  static_assert(
+      !keyed || is_batch_key<key_type>,
+      "tideover::keyed: what F(item) returns needs a default constructor, copies, operator== and std::hash");
+  static_assert(!dedupes || is_batch_key<equality_key>,
+                "tideover::dedupe_by: what F(item) returns needs a default constructor, copies, operator== "
+                "and std::hash");
   static_assert(!(dedupes && journals),
                 "tideover::batch_processor: a journal has one entry for each item, and dedupe_by makes one "
                 "item of many; dedupe before the journal");

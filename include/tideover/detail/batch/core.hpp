@@ -67,6 +67,9 @@ struct batch_sink {
 };
 template <class Item, class F>
 struct batch_sink_of final : batch_sink<Item> {
+  static_assert(is_batch_sink<F, Item>,
+                "tideover::batch_processor: a sink takes a std::span<Item>, and returns nothing, a "
+                "tideover::outcome or tideover::result<void> for all, or a std::vector<tideover::outcome>");
   template <class G>
   explicit batch_sink_of(G&& g) : f(std::forward<G>(g)) {}
   void give(std::span<Item> items, batch_reply& reply) override {

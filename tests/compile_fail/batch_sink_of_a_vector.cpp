@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: BSL-1.0
+// expect: tideover::batch_processor: a sink takes a std::span<Item>, and returns nothing, a
+#include <tideover/batch_processor.hpp>
+
+#include <vector>
+
+tideover::batch_processor<int> b([](std::vector<int>) {});
