@@ -26,6 +26,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -186,6 +187,9 @@ class data_loader {
     if (first) throw_failure(*first);
     return values;
   }
+  std::vector<Value> load_many(std::initializer_list<Key> keys, deadline const& until = {}) {
+    return load_many(std::span<Key const>(keys.begin(), keys.size()), until);
+  }
 #endif
   result<Value> try_load(Key const& key, deadline const& until = {}) {
     asked p = ask(key);
@@ -201,6 +205,9 @@ class data_loader {
         [&](auto&& value) { values.emplace_back(std::in_place, std::forward<decltype(value)>(value)); },
         [&](failure const& why) { values.emplace_back(why); });
     return values;
+  }
+  std::vector<result<Value>> try_load_many(std::initializer_list<Key> keys, deadline const& until = {}) {
+    return try_load_many(std::span<Key const>(keys.begin(), keys.size()), until);
   }
 
   /// A place in a batch, without waiting. The first `get` of any in the batch loads all of them.

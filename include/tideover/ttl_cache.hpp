@@ -1007,7 +1007,10 @@ cache_explanation ttl_cache<Key, Value, Policies...>::explain(K const& key) cons
   e.entry_generation = s.generation_of(id);
   e.details = details_of(s, id, t);
   if constexpr (requires { expiry_.last_use(s[id].expiry); }) {
-    if (auto const used = expiry_.last_use(s[id].expiry)) e.unused_for = t - *used;
+    if (auto const used = expiry_.last_use(s[id].expiry)) {
+      // Another thread may have used it since we looked at the clock.
+      e.unused_for = std::max(t - *used, std::chrono::nanoseconds(0));
+    }
   }
   s.ask_eviction([&](auto const& policy, auto hooks) noexcept {
     if constexpr (ordered_eviction_policy<eviction_type>) {

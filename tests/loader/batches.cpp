@@ -32,6 +32,7 @@ TEST_CASE("L1: a batch has no more keys than it may, equal ones count once") {
   CHECK(loader.load_many(ids) == std::vector{10, 20, 10, 30, 40, 20, 50});
   CHECK(back.calls() == calls{{1, 2, 3}, {4, 5}});
   CHECK(loader.load_many({}).empty());
+  CHECK(loader.load_many({1, 2, 1}) == std::vector{10, 20, 10});
   // A full batch that nobody waits for yet is run by the first who does.
   auto a = loader.later(11), b = loader.later(12), c = loader.later(13), d = loader.later(14);
   CHECK(back.calls().size() == 2);
@@ -148,6 +149,7 @@ TEST_CASE("L2: values, optional values and results") {
   auto const both = some.try_load_many(ids);
   CHECK(both[0].value() == "even");
   CHECK(both[1].code() == errc::not_found);
+  CHECK(some.try_load_many({6, 8})[1].value() == "even");
   tideover::data_loader<int, text> results(
       [](keys_of keys) {
         std::vector<tideover::result<text>> all;
