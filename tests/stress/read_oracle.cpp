@@ -298,8 +298,11 @@ TEST_CASE("C9: an erasure and the end of a visit do not miss each other", "[stre
   std::size_t const rounds = 4 * calls();  // it takes some 60,000 to see one that is missed
   std::size_t left_over = 0;
   std::atomic<std::size_t> visited{0}, ended_after_the_erasure{0};
-  std::atomic<bool> erased{false};
+  std::atomic<bool> erased{false}, over{false};
+  // Each round is two switches of threads: on a busy machine fewer of them have to do.
+  auto const end = std::chrono::steady_clock::now() + 60s;
   auto const next = [&]() noexcept {
+    over = std::chrono::steady_clock::now() > end;
     if (live != 0) ++left_over, cache.maintain();
     erased = false;
     cache.put(0, mortal(live));
@@ -309,6 +312,7 @@ TEST_CASE("C9: an erasure and the end of a visit do not miss each other", "[stre
     std::mt19937_64 random(tideover_test::run_seed());
     for (std::size_t i = 0; i != rounds; ++i) {
       round.arrive_and_wait();
+      if (over) break;
       visited += cache.visit(0, [&](mortal const&) {
         for (std::uint64_t n = random() % 256; n != 0 && !erased; --n) {
           if (n % 64 == 0) std::this_thread::yield();
@@ -320,6 +324,7 @@ TEST_CASE("C9: an erasure and the end of a visit do not miss each other", "[stre
   std::mt19937_64 random(tideover_test::run_seed() + 1);
   for (std::size_t i = 0; i != rounds; ++i) {
     round.arrive_and_wait();
+    if (over) break;
     for (std::uint64_t n = random() % 512; n != 0; --n) std::atomic_signal_fence(std::memory_order_seq_cst);
     cache.erase(0);
     erased = true;
