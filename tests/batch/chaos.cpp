@@ -198,6 +198,7 @@ TEST_CASE("B2: a million items through everything that may happen: each is settl
         chaos<tideover::relaxed_bounds, tideover::retry_items, tideover::bisect>(l, first, last, seed, o);
         break;
       default:
+        o.max_pending = 1 + o.max_pending % 8;  // it must be full now and then, however fast the sink is
         chaos<tideover::reject, tideover::aimd_size, tideover::retry_items>(l, first, last, seed, o);
         break;
     }
