@@ -431,6 +431,8 @@ class ttl_cache {
   static constexpr bool remembers = negative_type::remembers;
   static constexpr bool idles = idle_expiry_policy<expiry_type>;
   static constexpr bool has_tags = tagging_type::tags;
+  /// How many tags had been erased when somebody came.
+  using erasure_count = std::conditional_t<has_tags, std::uint64_t, detail::no_tags>;
   static constexpr bool gives_tags = has_tags && tag_giving_policy<tagging_type, Key, Value>;
   static constexpr std::size_t most_entries = 4'000'000'000;
   static constexpr std::size_t most_weight =
@@ -1358,6 +1360,7 @@ auto ttl_cache<Key, Value, Policies...>::obtain_with_lock(shard_type& s, std::ui
     entry_id running = no_entry;
     entry_id overruled = no_entry;
     bool leads = false;
+    erasure_count erased_before{};
     {
       lock_type lock(s.mutex);
       s.catch_up();
@@ -1392,6 +1395,7 @@ auto ttl_cache<Key, Value, Policies...>::obtain_with_lock(shard_type& s, std::ui
           if (live) s.pin(overruled = id);  // it says that there is nothing, which is no answer here
         } else {
           s.flight_at(running).references.fetch_add(1, std::memory_order_relaxed);  // under the lock
+          if constexpr (has_tags) erased_before = tag_erasures_.count();
           ++s.counts.coalesced;
         }
         if (!again) ++s.counts.misses;
@@ -1404,7 +1408,7 @@ auto ttl_cache<Key, Value, Policies...>::obtain_with_lock(shard_type& s, std::ui
       return Exit::give(read, std::as_const(s[hit].value));
     }
     if (leads) return lead<Exit>(s, running, overruled, hash, compute, read);
-    joined const in(*this, s, running);
+    joined const in(*this, s, running, erased_before);
     if (auto const why = in.wait(until)) return Exit::template fail<Read>(*why);
     if (in.came_too_late()) continue;
     if (auto const& f = s.flight_at(running); !f.nothing) {
@@ -1430,10 +1434,8 @@ auto ttl_cache<Key, Value, Policies...>::copy_then(node_type const& n, Read& rea
 template <class Key, class Value, class... Policies>
 class ttl_cache<Key, Value, Policies...>::joined {
  public:
-  joined(ttl_cache& cache, shard_type& s, entry_id flight) noexcept
-      : cache_(cache), shard_(s), flight_(flight) {
-    if constexpr (has_tags) erased_before_ = cache.tag_erasures_.count();
-  }
+  joined(ttl_cache& cache, shard_type& s, entry_id flight, erasure_count erased_before) noexcept
+      : cache_(cache), shard_(s), flight_(flight), erased_before_(erased_before) {}
   joined(joined const&) = delete;
   joined& operator=(joined const&) = delete;
   ~joined() { cache_.leave_flight(shard_, flight_); }
@@ -1473,7 +1475,7 @@ class ttl_cache<Key, Value, Policies...>::joined {
   ttl_cache& cache_;
   shard_type& shard_;
   entry_id flight_;
-  [[no_unique_address]] std::conditional_t<has_tags, std::uint64_t, detail::no_tags> erased_before_{};
+  [[no_unique_address]] erasure_count erased_before_;
 };
 
 /// Computes the value, stores it unless the key was changed meanwhile, and tells who waits. For values that
