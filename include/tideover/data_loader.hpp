@@ -660,7 +660,9 @@ class data_loader {
     keep(b);
   }
 
+  /// After it was stored: whether another thread cleared it meanwhile.
   bool was_overtaken(batch const& b, std::size_t i) const noexcept {
+    // Acquire: pairs with the release in `overtake`; the mutex is taken only if there is something to see.
     if (!b.overtaken.load(std::memory_order_acquire)) return false;
     lock_type lock(mutex_);
     return b.slots[i].overtaken;

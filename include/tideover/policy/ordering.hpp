@@ -59,8 +59,8 @@ struct keep_duplicates {
 };
 
 /// Items of one key `F(item)` in one open batch share a place: the newest is the one that is sent, and all of
-/// them have its outcome. To be accepted each needs room of its own. A key has a default
-/// constructor, copies, == and a std::hash. `F` runs outside of every lock.
+/// them have its outcome. To be accepted each needs room of its own. A key has a default constructor, copies,
+/// == and a std::hash. `F` runs outside of every lock.
 template <class F>
 class dedupe_by {
  public:
